@@ -1,0 +1,28 @@
+"""Exceptions and warnings of the package.
+
+Every message says what came, what was expected and what to do about it.
+"""
+
+
+class FastcannonError(Exception):
+    """Base of all errors that the package raises on purpose."""
+
+
+class InputError(FastcannonError, ValueError):
+    """An argument (array, table, label name, option) cannot be used."""
+
+
+class FileFormatError(FastcannonError, ValueError):
+    """A file is cut short, damaged, of another version or not ours at all."""
+
+
+class FastcannonWarning(UserWarning):
+    """Base of all warnings of the package."""
+
+
+class BadPixelWarning(FastcannonWarning):
+    """Some pixels carry no usable number and count as zero weight."""
+
+
+class TrainingWarning(FastcannonWarning):
+    """Training ended, but some pixels or labels need attention."""

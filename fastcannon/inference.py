@@ -1,0 +1,542 @@
+"""Inference: labels of spectra from a trained model.
+
+chi^2 of a spectrum is a polynomial in its labels. For a block of spectra all its
+coefficients are one matrix product; descents from many starts on the polynomial then
+cost almost nothing, and a last step uses the pixels again in double precision
+(kernels/README.md). For very many labels the polynomial is longer than the spectrum,
+and a kernel that streams over the pixels takes over; both minimise the same chi^2.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+from scipy.spatial import cKDTree
+from scipy.stats import qmc
+
+from .errors import InputError
+from .kernels.finish import finish_spectra
+from .kernels.hull import confine_spectra, outside_hull
+from .kernels.levenberg import CONVERGED, descend_spectra
+from .kernels.medians import CHUNK, median_snr
+from .kernels.polynomial import pair_products
+from .kernels.stream import stream_spectra
+from .kernels.weights import weigh_residuals, weigh_spectra
+from .parallel import ranges, run_blocks
+
+STAR_STATUS = {
+    "NO_DATA": 1,  # not more usable pixels than labels: labels are NaN
+    "NOT_CONVERGED": 2,  # the descent ended before its steps were negligible
+    "OUTSIDE_HULL": 4,  # the optimum is outside the hull of the training labels
+    "SINGULAR": 8,  # the spectrum does not constrain every label: no errors
+}
+
+N_STARTS = 64  # points at which chi^2 is evaluated before any descent
+SPECTRA_BLOCK = 256
+MOST_STEPS = 100
+STEP_TOLERANCE = 1e-6  # predicted decrease of chi^2 that ends a descent
+REFINEMENTS = 8  # last steps in double precision, where one is not enough
+HULL_MARGIN = 1e-6  # scaled labels
+TIE_PRECISION = 1e-5  # relative precision of chi^2 from single-precision products
+RESIDUAL_PIECE = 512  # pixels at a time in double precision
+TABLE_PIECE = 512  # pixels of the product table at a time, where it is not kept
+# costs per pixel in multiply-adds, relative to a single-precision matrix product
+PRODUCT_COST = 1.0
+TABLE_COST = 20.0
+STREAM_COST = 5.0
+STREAM_STEPS = 8
+
+
+@dataclass
+class InferenceResult:
+    """Labels of S spectra with their errors and quality.
+
+    Attributes
+    ----------
+    label_names : tuple of str
+    labels : ndarray, (S, K)
+        Optimum without bounds, in label units; NaN where there is none.
+    covariance : ndarray, (S, K, K)
+        Formal, ``(J^T W J)^-1`` in label units.
+    chi2, r_chi2 : ndarray, (S,)
+        At the optimum; r_chi2 = chi2 / (pixels used - K - 1).
+    snr : ndarray, (S,)
+        median(flux sqrt(w)) with the scatter in w (AnniesLasso's definition).
+    n_pixels : ndarray, (S,), int64
+        Pixels with weight above zero.
+    minima : ndarray, (S,), int64
+        Distinct minima found within 9 of the lowest chi2.
+    inside_labels, inside_chi2 : ndarray, (S, K), (S,)
+        Best point inside the hull of the training labels; the optimum where that is
+        inside, or where the model does not know its training labels.
+    status : ndarray, (S,), int64
+        Bits of STAR_STATUS.
+    """
+
+    label_names: tuple
+    labels: np.ndarray
+    covariance: np.ndarray
+    chi2: np.ndarray
+    r_chi2: np.ndarray
+    snr: np.ndarray
+    n_pixels: np.ndarray
+    minima: np.ndarray
+    inside_labels: np.ndarray
+    inside_chi2: np.ndarray
+    status: np.ndarray
+
+    @classmethod
+    def empty(cls, label_names, n_spectra):
+        k = len(label_names)
+        columns = {
+            "labels": (k,),
+            "covariance": (k, k),
+            "chi2": (),
+            "r_chi2": (),
+            "snr": (),
+            "inside_labels": (k,),
+            "inside_chi2": (),
+        }
+        made = {name: np.full((n_spectra, *s), np.nan) for name, s in columns.items()}
+        for name in ("n_pixels", "minima", "status"):
+            made[name] = np.zeros(n_spectra, dtype=np.int64)
+        return cls(tuple(label_names), **made)
+
+    def __len__(self):
+        return len(self.labels)
+
+    @property
+    def errors(self):
+        """Formal errors of the labels, (S, K), label units."""
+        return np.sqrt(np.einsum("skk->sk", self.covariance))
+
+    def put(self, rows, other):
+        """Copy another result into some rows of this one."""
+        for name, values in vars(other).items():
+            if name != "label_names":
+                getattr(self, name)[rows] = values
+
+    def to_table(self):
+        """Return an astropy Table, one row per spectrum."""
+        from astropy.table import Table
+
+        table = Table()
+        for k, name in enumerate(self.label_names):
+            table[name] = self.labels[:, k]
+            table[f"e_{name}"] = self.errors[:, k]
+        for name in ("chi2", "r_chi2", "snr", "n_pixels", "minima", "status"):
+            table[name] = getattr(self, name)
+        for k, name in enumerate(self.label_names):
+            table[f"{name}_inside"] = self.inside_labels[:, k]
+        table["chi2_inside"] = self.inside_chi2
+        table["covariance"] = self.covariance
+        return table
+
+
+def make_starts(x):
+    """Return starting points in scaled labels that fill the training set and its box.
+
+    The fiducial point; centres of clusters of the training labels (k-means); points
+    that fill their bounding box evenly (Sobol sequence). Seeded.
+
+    Parameters
+    ----------
+    x : ndarray, (N, K)
+        Scaled training labels.
+
+    Returns
+    -------
+    ndarray, (J, K)
+        J is at most N_STARTS.
+    """
+    n_labels = x.shape[1]
+    n_centres = min(N_STARTS // 2 - 1, len(np.unique(x, axis=0)))
+    centres, members = kmeans2(x, n_centres, minit="++", rng=np.random.default_rng(0))
+    centres = centres[np.unique(members)]
+    box = qmc.scale(
+        qmc.Sobol(n_labels, rng=np.random.default_rng(0)).random(N_STARTS // 2),
+        x.min(axis=0),
+        x.max(axis=0),
+    )
+    return np.vstack([np.zeros((1, n_labels)), centres, box])
+
+
+def nearest_starts(starts):
+    """Indices (J, n) of the nearest other starts of each, n at most twice the labels."""
+    n = min(2 * starts.shape[1], len(starts) - 1)
+    if n == 0:
+        return np.zeros((len(starts), 0), dtype=np.int64)
+    found = cKDTree(starts).query(starts, n + 1)[1]
+    return np.ascontiguousarray(found[:, 1:], dtype=np.int64)
+
+
+def choose_method(terms, n_pixels, n_spectra, n_descents):
+    """Choose the cheaper method by a cost model, in multiply-adds of BLAS speed.
+
+    Compressed: the table of products once, then one product per spectrum, single
+    precision counting half. Streaming: a pass over the pixels per step. The constants
+    were measured by ``make bench`` (K = 3 to 17).
+    """
+    n_labels = terms.exponents.shape[1]
+    n_terms, n_pairs = len(terms), len(terms.pairs[0])
+    compressed = PRODUCT_COST * n_pairs + TABLE_COST * n_terms**2 / n_spectra
+    per_pixel = n_terms + len(terms.derivatives[2]) + n_labels * (n_labels + 1) / 2
+    streaming = STREAM_COST * STREAM_STEPS * n_descents * per_pixel
+    return "compressed" if compressed <= streaming else "streaming"
+
+
+@dataclass
+class Minima:
+    """Lowest and second lowest minimum of every spectrum of a block, scaled labels."""
+
+    x: np.ndarray
+    value: np.ndarray
+    hessian: np.ndarray
+    other_x: np.ndarray
+    other_value: np.ndarray
+    count: np.ndarray
+    status: np.ndarray
+
+    @classmethod
+    def empty(cls, n_spectra, n_labels):
+        return cls(
+            x=np.empty((n_spectra, n_labels)),
+            value=np.empty(n_spectra),
+            hessian=np.full((n_spectra, n_labels, n_labels), np.nan),
+            other_x=np.empty((n_spectra, n_labels)),
+            other_value=np.empty(n_spectra),
+            count=np.empty(n_spectra, dtype=np.int64),
+            status=np.empty(n_spectra, dtype=np.int64),
+        )
+
+    def outputs(self):
+        return (
+            self.x,
+            self.value,
+            self.hessian,
+            self.other_x,
+            self.other_value,
+            self.count,
+            self.status,
+        )
+
+
+class Inferrer:
+    """Everything of a model that inference of many spectra needs, prepared once.
+
+    Parameters
+    ----------
+    label_names : sequence of str
+    terms : Terms
+    theta, s2 : ndarray, (P, T), (P,)
+    fiducials, scales : ndarray, (K,)
+    starts : ndarray, (J, K)
+        Scaled labels; the first is the fiducial point.
+    hull : ndarray (K, n) or None
+        Vertices of the hull of the training labels, scaled.
+    n_starts : int
+        Descents per spectrum; 1 descends from the fiducial point alone.
+    n_spectra : int
+        Number of spectra to come, for the choice of method.
+    precision : {"single", "double"}
+        Of the large matrix products. The last step is in double precision always.
+    method : {"auto", "compressed", "streaming"}
+    """
+
+    def __init__(
+        self,
+        label_names,
+        terms,
+        theta,
+        s2,
+        fiducials,
+        scales,
+        starts,
+        hull,
+        n_starts=8,
+        n_spectra=1,
+        precision="single",
+        method="auto",
+    ):
+        if precision not in ("single", "double"):
+            raise InputError(
+                f"precision is {precision!r}; 'single' or 'double' expected"
+            )
+        if method not in ("auto", "compressed", "streaming"):
+            raise InputError(
+                f"method is {method!r}; 'auto', 'compressed' or 'streaming' expected"
+            )
+        if int(n_starts) != n_starts or n_starts < 1:
+            raise InputError(f"starts is {n_starts!r}; a whole number >= 1 expected")
+        self.label_names = tuple(label_names)
+        self.terms = terms
+        self.fiducials, self.scales = fiducials, scales
+        self.theta = np.ascontiguousarray(theta, dtype=np.float64)
+        self.theta_t = np.ascontiguousarray(self.theta.T)
+        self.s2 = np.asarray(s2, dtype=np.float64)
+        self.dtype = np.float32 if precision == "single" else np.float64
+        self.starts = starts if n_starts > 1 else starts[:1]
+        self.n_descents = min(int(n_starts), len(self.starts))
+        self.neighbours = nearest_starts(self.starts)
+        self.hull = hull
+        if hull is not None:
+            _, outside = self._project(starts)
+            self.inside_starts = starts[~outside]
+        if method == "auto":
+            method = choose_method(terms, len(self.s2), n_spectra, self.n_descents)
+        self.method = method
+        self._prepare_products()
+
+    def infer(self, flux, ivar, threads=None, progress=None):
+        """Infer the labels of clean spectra (`arrays.clean_spectra`), (S, P) float32."""
+        result = InferenceResult.empty(self.label_names, len(flux))
+
+        def task(start, stop):
+            rows = slice(start, stop)
+            result.put(rows, self._infer_block(flux[rows], ivar[rows]))
+
+        def advance(block):
+            progress(block[1] - block[0])
+
+        blocks = ranges(len(flux), SPECTRA_BLOCK)
+        run_blocks(task, blocks, threads, None if progress is None else advance)
+        return result
+
+    def _infer_block(self, flux, ivar):
+        found = InferenceResult.empty(self.label_names, len(flux))
+        w, wr, constant = self._weigh(flux, ivar, found)
+        if self.method == "compressed":
+            coefficients = self._coefficients(w, wr, constant)
+            minima = self._descend(coefficients)
+        else:
+            minima = self._stream(flux, w, wr, constant)
+        status = self._refine(flux, ivar, minima, found)
+        if self.method == "compressed" and self.dtype == np.float32:
+            self._settle_ties(flux, ivar, coefficients, constant, minima, found, status)
+
+        inside_x, outside = minima.x.copy(), np.zeros(len(flux), dtype=bool)
+        found.inside_chi2[:] = found.chi2
+        if self.hull is not None:
+            inside_x, outside = self._project(minima.x)
+            if outside.any():
+                rows = np.flatnonzero(outside)
+                if self.method == "compressed":
+                    some = coefficients[rows]
+                else:
+                    some = self._coefficients(w[rows], wr[rows], constant[rows])
+                inside_x[rows], found.inside_chi2[rows] = self._confine(
+                    some, inside_x[rows]
+                )
+        status |= np.where(outside, STAR_STATUS["OUTSIDE_HULL"], 0)
+        found.minima[:] = minima.count
+        found.labels[:] = minima.x * self.scales + self.fiducials
+        found.inside_labels[:] = inside_x * self.scales + self.fiducials
+        self._finish(found, status)
+        return found
+
+    def _prepare_products(self):
+        """Table whose product with the weights gives chi^2 as polynomials."""
+        pairs, index = self.terms.pairs
+        pivoted = self.theta.copy()
+        pivoted[:, 0] = 0.0
+        self._linear = index[0, 1:]
+        self._tail = np.ascontiguousarray(self.theta[:, 1:], dtype=self.dtype)
+        self._columns = None
+        if self.method == "compressed":
+            self._columns = pair_products(pivoted, index, len(pairs), self.dtype)
+            self._start_pairs = self.terms.pair_vectors(self.starts).T
+        else:
+            self._start_flux = pivoted @ self.terms.vectors(self.starts).T
+        self._pivoted = pivoted
+
+    def _weigh(self, flux, ivar, found):
+        """Weights, weighted pivoted flux and their constant; signal to noise."""
+        w = np.empty(flux.shape, dtype=self.dtype)
+        wr = np.empty(flux.shape, dtype=self.dtype)
+        constant = np.empty(len(flux))
+        s2, pivot = self.s2.astype(self.dtype), self.theta_t[0].astype(self.dtype)
+        weigh_spectra(flux, ivar, s2, pivot, w, wr, constant, found.n_pixels)
+        padded = -(-flux.shape[1] // CHUNK) * CHUNK
+        work_y = np.empty(padded, dtype=np.float32)
+        work_kept = np.empty(padded + 1, dtype=np.float32)
+        median_snr(flux, w, work_y, work_kept, found.snr)
+        return w, wr, constant
+
+    def _coefficients(self, w, wr, constant):
+        """chi^2 of a block of spectra as polynomials, (S, Q)."""
+        if self._columns is not None:
+            coefficients = (w @ self._columns).astype(np.float64, copy=False)
+        else:
+            # few spectra, long polynomials: the table a piece at a time
+            pairs, index = self.terms.pairs
+            coefficients = np.zeros((len(w), len(pairs)))
+            for start, stop in ranges(w.shape[1], TABLE_PIECE):
+                piece = pair_products(
+                    self._pivoted[start:stop], index, len(pairs), self.dtype
+                )
+                coefficients += w[:, start:stop] @ piece
+        coefficients[:, self._linear] -= 2.0 * (wr @ self._tail)
+        coefficients[:, 0] += constant
+        return coefficients
+
+    def _descend(self, coefficients):
+        minima = Minima.empty(len(coefficients), len(self.scales))
+        program, gather, degree = self.terms.hessian
+        descend_spectra(
+            coefficients,
+            coefficients @ self._start_pairs,
+            self.starts,
+            self.neighbours,
+            self.n_descents,
+            gather,
+            program,
+            degree,
+            MOST_STEPS,
+            STEP_TOLERANCE,
+            *minima.outputs(),
+        )
+        return minima
+
+    def _stream(self, flux, w, wr, constant):
+        minima = Minima.empty(len(flux), len(self.scales))
+        program, where, first, _ = self.terms.derivatives
+        start_values = constant[:, None] - 2.0 * (wr @ self._start_flux)
+        start_values += w @ np.square(self._start_flux)
+        stream_spectra(
+            flux,
+            w.astype(np.float64, copy=False),
+            self.theta_t,
+            start_values,
+            self.starts,
+            self.neighbours,
+            self.n_descents,
+            program,
+            where,
+            first,
+            MOST_STEPS,
+            STEP_TOLERANCE,
+            *minima.outputs(),
+        )
+        return minima
+
+    def _refine(self, flux, ivar, minima, found):
+        """Newton steps with residuals in double precision; covariance and chi2."""
+        status = np.where(minima.status == CONVERGED, 0, STAR_STATUS["NOT_CONVERGED"])
+        rows = np.arange(len(flux))
+        for _ in range(REFINEMENTS):
+            x, hessian = minima.x[rows], minima.hessian[rows]
+            chi2, projected = self._residuals(flux, ivar, x)
+            decrease = np.empty(len(rows))
+            covariance = np.empty(hessian.shape)
+            singular = np.empty(len(rows), dtype=np.int64)
+            program, _, first, second = self.terms.derivatives
+            if self.method == "streaming":
+                second = second[:0]  # its Hessian is 2 J^T W J already
+            finish_spectra(
+                projected,
+                hessian,
+                program,
+                first,
+                second,
+                self.scales,
+                x,
+                chi2,
+                decrease,
+                covariance,
+                singular,
+            )
+            minima.x[rows], found.chi2[rows] = x, chi2
+            found.covariance[rows] = covariance
+            status[rows] &= ~STAR_STATUS["SINGULAR"]
+            status[rows] |= singular * STAR_STATUS["SINGULAR"]
+            again = decrease > STEP_TOLERANCE
+            rows, flux, ivar = rows[again], flux[again], ivar[again]
+            if not len(rows):
+                break
+        status[rows] |= STAR_STATUS["NOT_CONVERGED"]
+        return status
+
+    def _residuals(self, flux, ivar, x):
+        """chi2 at x and the weighted residuals times theta, (S,) and (S, T)."""
+        vectors = self.terms.vectors(x)
+        chi2 = np.zeros(len(x))
+        projected = np.zeros(vectors.shape)
+        # a piece of the pixels at a time, so that the model stays in the cache
+        for start, stop in ranges(flux.shape[1], RESIDUAL_PIECE):
+            piece = vectors @ self.theta_t[:, start:stop]
+            weigh_residuals(flux, ivar, self.s2, start, piece, chi2)
+            projected += piece @ self.theta[start:stop]
+        return chi2, projected
+
+    def _settle_ties(self, flux, ivar, coefficients, constant, minima, found, status):
+        """Let double precision choose between minima that single cannot tell apart."""
+        doubt = minima.other_value < minima.value + TIE_PRECISION * constant
+        rows = np.flatnonzero(doubt)
+        if not len(rows):
+            return
+        other_chi2, _ = self._residuals(flux[rows], ivar[rows], minima.other_x[rows])
+        rows = rows[other_chi2 < found.chi2[rows]]
+        program, gather, degree = self.terms.hessian
+        for row in rows:
+            again = Minima.empty(1, len(self.scales))
+            descend_spectra(
+                coefficients[row : row + 1],
+                np.zeros((1, 1)),
+                minima.other_x[row : row + 1].copy(),
+                np.zeros((1, 0), dtype=np.int64),
+                1,
+                gather,
+                program,
+                degree,
+                MOST_STEPS,
+                STEP_TOLERANCE,
+                *again.outputs(),
+            )
+            one = InferenceResult.empty(self.label_names, 1)
+            status[row] = self._refine(
+                flux[row : row + 1], ivar[row : row + 1], again, one
+            )[0]
+            minima.x[row] = again.x[0]
+            found.chi2[row], found.covariance[row] = one.chi2[0], one.covariance[0]
+
+    def _project(self, x):
+        """Nearest points of the hull and which stars lie outside."""
+        nearest = np.empty(x.shape)
+        outside = np.empty(len(x), dtype=bool)
+        outside_hull(x, self.hull, HULL_MARGIN, nearest, outside)
+        return nearest, outside
+
+    def _confine(self, coefficients, x):
+        """Lowest point of every spectrum inside the hull and its chi2."""
+        x = x.copy()
+        value = np.empty(len(x))
+        program, gather, degree = self.terms.hessian
+        starts = self.terms.pair_vectors(self.inside_starts)
+        best = np.argmin(coefficients @ starts.T, axis=1)
+        confine_spectra(
+            coefficients,
+            self.inside_starts[best],
+            gather,
+            program,
+            degree,
+            self.hull,
+            MOST_STEPS,
+            STEP_TOLERANCE,
+            x,
+            value,
+        )
+        return x, value
+
+    def _finish(self, found, status):
+        """Reduced chi2, and NaN for spectra without enough pixels."""
+        n_labels = len(self.label_names)
+        freedom = found.n_pixels - n_labels - 1
+        found.r_chi2[:] = np.divide(
+            found.chi2, freedom, out=np.full(len(freedom), np.nan), where=freedom > 0
+        )
+        empty = found.n_pixels <= n_labels
+        for name in ("labels", "inside_labels", "covariance", "chi2", "inside_chi2"):
+            getattr(found, name)[empty] = np.nan
+        found.r_chi2[empty] = np.nan
+        found.minima[empty] = 0
+        found.status[:] = np.where(empty, STAR_STATUS["NO_DATA"], status)

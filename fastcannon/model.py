@@ -1,0 +1,559 @@
+"""The Cannon: train on stars with known labels, then infer labels of other spectra."""
+
+import warnings
+
+import numpy as np
+
+from .arrays import clean_spectra, label_array
+from .errors import InputError, TrainingWarning
+from .inference import Inferrer, make_starts
+from .kernels.hull import hull_vertices
+from .modelfile import read_model, write_model
+from .terms import Terms
+from .training import (
+    Design,
+    JointFit,
+    LassoFit,
+    MedianFit,
+    pixel_blocks,
+    pixel_groups,
+    train_path,
+    train_pixels,
+)
+from .validation import cross_validate
+
+SCATTERS = ("likelihood", "median")
+HULL_TOLERANCE = 1e-12
+
+
+class CannonModel:
+    """A model of spectra, polynomial in the labels, with a scatter for every pixel.
+
+    Parameters
+    ----------
+    label_names : sequence of str
+        The K labels, as they are called in tables.
+    degree : int
+        Every monomial up to this degree is a term (Ness+2015: 2).
+    terms : sequence of str or array_like (T, K), optional
+        Instead: AnniesLasso's strings ("TEFF^2", "TEFF*LOGG") or exponents. The constant
+        term is always there.
+    censors : dict of label name to boolean array (P,), optional
+        True where a label must not be used: every term with it is zero there.
+    l1 : float
+        Strength Lambda of the penalty chi^2 + Lambda sum abs(theta) (Casey+2016).
+    scatter : {"likelihood", "median"}
+        theta and s2 jointly of maximum likelihood (Nandakumar+2022 eq. 3), or
+        AnniesLasso's definition.
+
+    Attributes
+    ----------
+    theta : ndarray, (P, T)
+        Coefficients in scaled labels ``(label - fiducial) / scale``.
+    s2 : ndarray, (P,)
+        Scatter (variance); inf at pixels that the training set does not cover.
+    terms : Terms
+    fiducials, scales : ndarray, (K,)
+        Median and 2.5 to 97.5 percentile range of the training labels (eq. 2).
+    status : ndarray, (P,), int64
+        Bits of `training.PIXEL_STATUS`.
+    wavelength : ndarray (P,) or None
+        Angstrom.
+    """
+
+    def __init__(
+        self,
+        label_names,
+        degree=2,
+        terms=None,
+        censors=None,
+        l1=0.0,
+        scatter="likelihood",
+    ):
+        self.label_names = _check_names(label_names)
+        if terms is None:
+            self.terms = Terms.complete(self.label_names, degree)
+        else:
+            self.terms = Terms.parse(self.label_names, terms)
+        self.censors = _check_censors(censors, self.label_names)
+        if not (np.isfinite(l1) and l1 >= 0):
+            raise InputError(f"l1 is {l1!r}; a finite strength >= 0 is expected")
+        self.l1 = float(l1)
+        if scatter not in SCATTERS:
+            raise InputError(f"scatter is {scatter!r}; expected one of {SCATTERS}")
+        self.scatter = scatter
+        self.theta = self.s2 = self.status = self.wavelength = None
+        self.fiducials = self.scales = None
+        self.starts = self.hull = None
+
+    @classmethod
+    def from_coefficients(
+        cls,
+        label_names,
+        theta,
+        s2,
+        fiducials,
+        scales,
+        terms=None,
+        degree=2,
+        wavelength=None,
+        training_labels=None,
+    ):
+        """Build a model from published coefficients.
+
+        Parameters
+        ----------
+        label_names : sequence of str
+        theta : array_like, (P, T)
+            In the order of the terms, the constant first.
+        s2 : array_like, (P,)
+            Scatter as a variance.
+        fiducials, scales : array_like, (K,)
+            The model was trained on ``(label - fiducial) / scale``.
+        terms, degree :
+            As in `CannonModel`.
+        wavelength : array_like, (P,), optional
+            Angstrom.
+        training_labels : array_like (N, K) or table, optional
+            Labels it was trained on: gives inference its starting points and the hull
+            outside of which stars are flagged. Without them the starts fill a box of
+            one scale about the fiducials and nothing is flagged.
+        """
+        model = cls(label_names, degree=degree, terms=terms)
+        theta = np.array(theta, dtype=np.float64)
+        s2 = np.array(s2, dtype=np.float64)
+        k, t = len(model.label_names), len(model.terms)
+        if theta.ndim != 2 or theta.shape[1] != t:
+            raise InputError(
+                f"theta has shape {theta.shape}; expected (pixels, {t}) "
+                f"for the terms {', '.join(model.terms.names)}"
+            )
+        if s2.shape != theta.shape[:1] or not (s2 >= 0).all():
+            raise InputError(
+                f"s2 has shape {s2.shape}; expected ({len(theta)},), all >= 0 "
+                "(a variance; square a published scatter)"
+            )
+        if not np.isfinite(theta).all():
+            raise InputError("theta holds values that are not finite")
+        model.theta, model.s2 = theta, s2
+        model.fiducials = _label_vector(fiducials, k, "fiducials")
+        model.scales = _label_vector(scales, k, "scales")
+        if not (model.scales > 0).all():
+            raise InputError(f"scales are {model.scales}; all must be > 0")
+        model.status = np.zeros(len(theta), dtype=np.int64)
+        model.wavelength = _check_wavelength(wavelength, len(theta))
+        if training_labels is None:
+            corners = np.vstack([-np.ones(k), np.ones(k)])
+            model.starts = make_starts(corners)
+        else:
+            labels = label_array(training_labels, model.label_names)
+            model._learn_extent(model.scale_labels(labels))
+        return model
+
+    def train(self, labels, flux, ivar, wavelength=None, threads=None, progress=None):
+        """Fit theta and s2 of every pixel to stars with known labels.
+
+        Parameters
+        ----------
+        labels : array_like (N, K) or table with the label columns
+        flux, ivar : array_like, (N, P)
+            Normalised flux and its inverse variance; ivar 0 where there is none.
+        wavelength : array_like, (P,), optional
+            Angstrom; kept with the model.
+        threads : int, optional
+            Default: all cores.
+        progress : callable, optional
+            Called with the number of pixels done, as they are done.
+
+        Returns
+        -------
+        CannonModel
+            Itself.
+
+        Raises
+        ------
+        InputError
+            For shapes, types, names or labels that cannot be trained on.
+        """
+        labels = label_array(labels, self.label_names)
+        flux, ivar = clean_spectra(flux, ivar)
+        self._check_training(labels, flux, ivar)
+        self.wavelength = _check_wavelength(wavelength, flux.shape[1])
+        self.fiducials, self.scales = _percentile_scaling(labels, self.label_names)
+        x = self.scale_labels(labels)
+        _check_independent(self.terms, x)
+        groups, designs = self.designs(x, flux.shape[1])
+        self.theta, self.s2, self.status = train_pixels(
+            flux,
+            ivar,
+            designs,
+            pixel_blocks(groups),
+            len(self.terms),
+            self.fit,
+            threads,
+            progress,
+        )
+        self._learn_extent(x)
+        return self
+
+    def infer(
+        self,
+        flux,
+        ivar,
+        starts=8,
+        threads=None,
+        progress=None,
+        precision="single",
+        method="auto",
+    ):
+        """Infer the labels of spectra (Nandakumar+2022 eq. 4).
+
+        Parameters
+        ----------
+        flux, ivar : array_like, (S, P)
+            Normalised flux and its inverse variance.
+        starts : int
+            Descents per spectrum, from the best of the model's starting points
+            (`inference.make_starts`); 1 descends from the fiducial labels alone.
+        threads : int, optional
+            Default: all cores.
+        progress : callable, optional
+            Called with the number of spectra done, as they are done.
+        precision : {"single", "double"}
+            Of the matrix products; the last step is in double precision always.
+        method : {"auto", "compressed", "streaming"}
+            Both minimise the same chi2; "auto" takes the faster.
+
+        Returns
+        -------
+        InferenceResult
+
+        Raises
+        ------
+        InputError
+            For shapes or types that cannot be used, or an untrained model.
+        """
+        flux, ivar = clean_spectra(flux, ivar)
+        self._check_pixels(flux)
+        inferrer = self.inferrer(starts, len(flux), precision, method)
+        return inferrer.infer(flux, ivar, threads, progress)
+
+    def inferrer(self, starts=8, n_spectra=1, precision="single", method="auto"):
+        """Prepare inference once, for spectra that come in parts.
+
+        Parameters
+        ----------
+        starts, precision, method :
+            As in `infer`.
+        n_spectra : int
+            How many spectra will come.
+
+        Returns
+        -------
+        inference.Inferrer
+        """
+        self._check_trained()
+        return Inferrer(
+            self.label_names,
+            self.terms,
+            self.theta,
+            self.s2,
+            self.fiducials,
+            self.scales,
+            self.starts,
+            self.hull,
+            starts,
+            max(n_spectra, 1),
+            precision,
+            method,
+        )
+
+    def cross_validate(
+        self,
+        labels,
+        flux,
+        ivar,
+        folds=12,
+        seed=0,
+        starts=8,
+        threads=None,
+        progress=None,
+    ):
+        """Infer every training star by a model trained without its fold.
+
+        Trains this model on all stars first, unless it was trained on them; the folds
+        keep its fiducials and scales.
+
+        Parameters
+        ----------
+        labels, flux, ivar :
+            As in `train`.
+        folds : int
+            Number of random folds.
+        seed : int
+            Of the assignment of stars to folds.
+        starts, threads :
+            As in `infer`.
+        progress : callable, optional
+            Called with the number of stars done.
+
+        Returns
+        -------
+        validation.CrossValidation
+        """
+        return cross_validate(
+            self, labels, flux, ivar, folds, seed, starts, threads, progress
+        )
+
+    def l1_path(self, labels, flux, ivar, strengths, threads=None, progress=None):
+        """Train a path of L1 strengths at the s2 of the fit without penalty.
+
+        Parameters
+        ----------
+        labels, flux, ivar :
+            As in `train`.
+        strengths : array_like, (L,)
+            Lambda of chi^2 + Lambda sum abs(theta), the constant term free.
+        threads, progress :
+            As in `train`.
+
+        Returns
+        -------
+        L1Path
+        """
+        strengths = np.atleast_1d(np.asarray(strengths, dtype=np.float64))
+        if strengths.ndim != 1 or not (np.isfinite(strengths) & (strengths >= 0)).all():
+            raise InputError(f"strengths are {strengths}; finite numbers >= 0 expected")
+        free = CannonModel(self.label_names)
+        free.terms, free.censors = self.terms, self.censors
+        labels = label_array(labels, self.label_names)
+        flux, ivar = clean_spectra(flux, ivar)
+        free.train(labels, flux, ivar, threads=threads)
+        groups, designs = free.designs(free.scale_labels(labels), flux.shape[1])
+        theta, violation, status = train_path(
+            flux,
+            ivar,
+            designs,
+            pixel_blocks(groups),
+            free.theta,
+            free.s2,
+            strengths,
+            threads,
+            progress,
+        )
+        free.status |= status
+        return L1Path(free, strengths, theta, violation)
+
+    def predict_flux(self, labels):
+        """Predict the spectra of stars with given labels.
+
+        Parameters
+        ----------
+        labels : array_like (S, K), one star (K,), or table
+
+        Returns
+        -------
+        ndarray, (S, P) or (P,), float64
+        """
+        self._check_trained()
+        one = isinstance(labels, (list, tuple, np.ndarray)) and np.ndim(labels) == 1
+        one = one and getattr(labels, "dtype", np.dtype(float)).names is None
+        labels = label_array(np.atleast_2d(labels) if one else labels, self.label_names)
+        flux = self.terms.vectors(self.scale_labels(labels)) @ self.theta.T
+        return flux[0] if one else flux
+
+    def write(self, path):
+        """Write the model to a FITS file, atomically and with checksums."""
+        self._check_trained()
+        write_model(self, path)
+
+    @classmethod
+    def read(cls, path):
+        """Read a model written by `write`.
+
+        Raises
+        ------
+        FileFormatError
+            Where the file is cut short, damaged, of another version or not a model.
+        """
+        return read_model(cls, path)
+
+    def scale_labels(self, labels):
+        """Scaled labels ``(label - fiducial) / scale`` (Nandakumar+2022 eq. 2), (N, K)."""
+        return (labels - self.fiducials) / self.scales
+
+    @property
+    def fit(self):
+        """How a block of pixels is fitted, by the settings of the model."""
+        if self.l1 > 0:
+            return LassoFit(self.l1, self.scatter)
+        return JointFit() if self.scatter == "likelihood" else MedianFit()
+
+    def designs(self, x, n_pixels):
+        """Groups of equally censored pixels and the design of each."""
+        censors = None
+        if self.censors:
+            censors = np.zeros((n_pixels, len(self.label_names)), dtype=bool)
+            for k, name in enumerate(self.label_names):
+                if name in self.censors:
+                    if len(self.censors[name]) != n_pixels:
+                        raise InputError(
+                            f"the censor of {name!r} has {len(self.censors[name])} "
+                            f"pixels; the spectra have {n_pixels}"
+                        )
+                    censors[:, k] = self.censors[name]
+        groups = pixel_groups(self.terms, n_pixels, censors)
+        return groups, [Design.of(self.terms, x, kept) for _, kept in groups]
+
+    def _learn_extent(self, x):
+        """Keep what inference needs to know of the training labels (scaled, (N, K))."""
+        self.starts = make_starts(x)
+        points = np.ascontiguousarray(np.unique(x, axis=0).T)
+        is_vertex = np.empty(points.shape[1], dtype=bool)
+        hull_vertices(points, HULL_TOLERANCE, is_vertex)
+        self.hull = np.ascontiguousarray(points[:, is_vertex])
+
+    def _check_trained(self):
+        if self.theta is None:
+            raise InputError("the model is not trained: call train() or read() first")
+
+    def _check_pixels(self, flux):
+        self._check_trained()
+        if flux.shape[1] != len(self.s2):
+            raise InputError(
+                f"the spectra have {flux.shape[1]} pixels; the model has {len(self.s2)}"
+            )
+
+    def _check_training(self, labels, flux, ivar):
+        if len(labels) != len(flux):
+            raise InputError(
+                f"there are labels of {len(labels)} stars but spectra of {len(flux)}"
+            )
+        for k, name in enumerate(self.label_names):
+            bad = np.flatnonzero(~np.isfinite(labels[:, k]))
+            if len(bad):
+                raise InputError(
+                    f"label {name!r} is missing or not finite for {len(bad)} of "
+                    f"{len(labels)} stars (first: row {bad[0]}): remove these stars"
+                )
+        if len(labels) <= len(self.terms):
+            raise InputError(
+                f"{len(labels)} stars cannot determine {len(self.terms)} terms: "
+                "use more stars or fewer terms"
+            )
+        empty = int((ivar.max(axis=1, initial=0) == 0).sum())
+        if empty:
+            warnings.warn(
+                f"{empty} of {len(flux)} training spectra have no usable pixel",
+                TrainingWarning,
+                stacklevel=3,
+            )
+
+
+class L1Path:
+    """Models along a path of L1 strengths, at one s2.
+
+    Attributes
+    ----------
+    strengths : ndarray, (L,)
+    theta : ndarray, (L, P, T)
+    s2 : ndarray, (P,)
+    violation : ndarray, (L, P)
+        Largest violation of the optimality conditions, relative to the largest gradient
+        at theta = 0.
+    """
+
+    def __init__(self, free, strengths, theta, violation):
+        self._free = free
+        self.strengths = strengths
+        self.theta = theta
+        self.s2 = free.s2
+        self.violation = violation
+
+    def model(self, i):
+        """Return the model of strength i, ready to infer."""
+        free = self._free
+        model = CannonModel(free.label_names, l1=self.strengths[i])
+        for name, value in vars(free).items():
+            if name != "l1":
+                setattr(model, name, value)
+        model.theta = self.theta[i]
+        return model
+
+
+def _check_names(label_names):
+    if isinstance(label_names, str):
+        label_names = (label_names,)
+    names = tuple(label_names)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise InputError(
+            f"label_names are {label_names!r}; expected one or more strings"
+        )
+    if len(set(names)) < len(names):
+        raise InputError(f"label_names {names} hold a name twice")
+    return names
+
+
+def _check_censors(censors, names):
+    if censors is None:
+        return {}
+    unknown = [name for name in censors if name not in names]
+    if unknown:
+        raise InputError(
+            f"censors name {', '.join(unknown)}; the labels are {', '.join(names)}"
+        )
+    checked = {}
+    for name, mask in censors.items():
+        mask = np.array(mask)
+        if mask.dtype != bool or mask.ndim != 1:
+            raise InputError(
+                f"the censor of {name!r} has type {mask.dtype} and shape {mask.shape}; "
+                "expected a boolean per pixel, True where the label is not used"
+            )
+        checked[name] = mask
+    return checked
+
+
+def _check_wavelength(wavelength, n_pixels):
+    if wavelength is None:
+        return None
+    wavelength = np.array(wavelength, dtype=np.float64)
+    if wavelength.shape != (n_pixels,):
+        raise InputError(
+            f"wavelength has shape {wavelength.shape}; the spectra have {n_pixels} pixels"
+        )
+    return wavelength
+
+
+def _label_vector(values, n_labels, name):
+    values = np.array(values, dtype=np.float64)
+    if values.shape != (n_labels,) or not np.isfinite(values).all():
+        raise InputError(f"{name} are {values}; expected {n_labels} finite numbers")
+    return values
+
+
+def _percentile_scaling(labels, names):
+    """Median and 2.5 to 97.5 percentile range (Nandakumar+2022 eq. 2)."""
+    low, fiducials, high = np.percentile(labels, (2.5, 50.0, 97.5), axis=0)
+    scales = high - low
+    for k, name in enumerate(names):
+        if not scales[k] > 0:
+            raise InputError(
+                f"label {name!r} is (nearly) constant over the training stars "
+                f"({labels[:, k].min()} to {labels[:, k].max()}): leave it out"
+            )
+    return fiducials, scales
+
+
+def _check_independent(terms, x):
+    """Refuse labels whose terms cannot be told apart on the training stars."""
+    v = terms.vectors(x)
+    r = np.abs(np.diag(np.linalg.qr(v / np.linalg.norm(v, axis=0), mode="r")))
+    dependent = [
+        name for name, pivot in zip(terms.names, r, strict=True) if pivot < 1e-7
+    ]
+    if dependent:
+        raise InputError(
+            f"on these {len(x)} stars the terms {', '.join(dependent)} depend on earlier "
+            "terms: are two labels identical, or do the stars hold too few values of one?"
+        )

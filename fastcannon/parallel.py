@@ -1,0 +1,68 @@
+"""Blocks of rows over threads: one team, BLAS held to one thread each.
+
+Each task runs one block with single-threaded BLAS and serial kernels that
+release the interpreter lock. That is as fast as parallel kernels, gives the
+same bytes for any number of threads, and avoids BLAS workers spinning on the
+cores that the kernels need.
+"""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+from threadpoolctl import threadpool_limits
+
+from .errors import InputError
+
+
+def thread_count(threads=None):
+    """Return the number of threads to use: the one given, else all this process may use."""
+    if threads is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if int(threads) != threads or threads < 1:
+        raise InputError(
+            f"threads must be a whole number of at least 1, not {threads!r}"
+        )
+    return int(threads)
+
+
+@contextmanager
+def single_threaded_blas():
+    """Hold every BLAS in the process to one thread while the context lasts."""
+    with threadpool_limits(limits=1, user_api="blas"):
+        yield
+
+
+def ranges(total, size):
+    """Return the list of (start, stop) that cuts ``total`` rows into blocks of ``size``."""
+    return [(i, min(i + size, total)) for i in range(0, total, size)]
+
+
+def run_blocks(task, blocks, threads=None, advance=None):
+    """Run ``task(*block)`` for every block and return the results in order.
+
+    Parameters
+    ----------
+    task : callable
+        Called with the members of one block; must write only its own rows.
+    blocks : list of tuple
+    threads : int, optional
+        Default: every core this process may use.
+    advance : callable, optional
+        Called with each finished block (for a progress bar).
+    """
+    threads = min(thread_count(threads), max(len(blocks), 1))
+
+    def run(block):
+        result = task(*block)
+        if advance is not None:
+            advance(block)
+        return result
+
+    with single_threaded_blas():
+        if threads == 1:
+            return [run(block) for block in blocks]
+        with ThreadPoolExecutor(threads) as team:
+            return list(team.map(run, blocks))

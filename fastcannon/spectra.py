@@ -1,0 +1,464 @@
+"""Spectra with labels in one plain FITS file, written and read in blocks of rows.
+
+========== ======================= ==========================================
+HDU        content                 meaning
+========== ======================= ==========================================
+primary    keywords                kind, format version, NORMED
+FLUX       float32 image (N, P)    flux, divided by the continuum if NORMED
+IVAR       float32 image (N, P)    inverse variance, 0 = no information
+WAVELENGTH float64 image (P,)      Angstrom, increasing
+STARS      binary table, N rows    ``id`` and any labels, with units
+========== ======================= ==========================================
+"""
+
+import shutil
+import tempfile
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+
+import fitsio
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table, vstack
+
+from . import fitsfiles
+from .arrays import label_array
+from .errors import FileFormatError, InputError
+
+KIND = "SPECTRA"
+VERSION = 1
+_NORMED = "NORMED"
+_EXTENSIONS = ("FLUX", "IVAR", "WAVELENGTH", "STARS")
+_BLOCK_PIXELS = 2**21  # pixels written at a time
+
+
+def write_spectra(path, flux, ivar, wavelength, stars, normalised, overwrite=True):
+    """Write spectra with their labels as one FITS file, atomically.
+
+    Parameters
+    ----------
+    path : str or Path
+    flux : (N, P) array
+        Flux; masked values are written as NaN.
+    ivar : (N, P) array
+        Inverse variance of the flux, 0 = no information.
+    wavelength : (P,) array, Angstrom
+        Increasing.
+    stars : astropy Table, dict of columns or structured array
+        N rows with a column ``id`` and any labels; units are kept.
+    normalised : bool
+        Whether the flux is divided by its continuum.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        Shapes disagree, ``id`` is missing, or a column cannot be kept in FITS.
+    """
+    writer = SpectraWriter(path, wavelength, normalised, overwrite)
+    _check_images(flux, ivar, np.size(wavelength))
+    stars = _stars_table(stars, len(flux))
+    rows = max(1, _BLOCK_PIXELS // np.size(wavelength))
+    with writer:
+        for start in range(0, len(flux), rows):
+            block = slice(start, start + rows)
+            writer.append(flux[block], ivar[block], stars[block])
+
+
+class SpectraWriter:
+    """Writes a spectra file block by block; the number of stars may be unknown.
+
+    A context manager: the file appears, whole, when the block of code ends, and
+    not at all if it fails. Memory holds one block and the table of stars.
+
+    Parameters
+    ----------
+    path : str or Path
+    wavelength : (P,) array, Angstrom
+        Increasing.
+    normalised : bool
+        Whether the flux is divided by its continuum.
+    overwrite : bool
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        The wavelengths or the path cannot be used.
+    """
+
+    def __init__(self, path, wavelength, normalised, overwrite=True):
+        if not isinstance(normalised, (bool, np.bool_)):
+            raise InputError(f"normalised must be True or False, not {normalised!r}")
+        self._path = path
+        self._wavelength = check_wavelength(wavelength)
+        self._normalised = bool(normalised)
+        self._overwrite = overwrite
+        self._tables = []
+        self._files = ExitStack()
+
+    def __enter__(self):
+        with ExitStack() as files:
+            self._temporary = files.enter_context(
+                fitsfiles.atomic_path(self._path, self._overwrite)
+            )
+            self._flux = files.enter_context(open(self._temporary, "w+b"))
+            # The images follow each other in the file: the second one waits here.
+            self._ivar = files.enter_context(
+                tempfile.TemporaryFile(dir=self._temporary.parent)
+            )
+            self._write_head()
+            files.push(self._finish)
+            self._files = files.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        return self._files.__exit__(*error)
+
+    def append(self, flux, ivar, stars):
+        """Write the next stars.
+
+        Parameters
+        ----------
+        flux : (S, P) array
+        ivar : (S, P) array
+        stars : astropy Table, dict of columns or structured array
+            S rows; the same columns and units in every block.
+
+        Raises
+        ------
+        InputError
+            Shapes or columns disagree.
+        """
+        _check_images(flux, ivar, len(self._wavelength))
+        table = _stars_table(stars, len(flux))
+        if self._tables and _columns(table) != _columns(self._tables[0]):
+            raise InputError(
+                f"stars has the columns {_columns(table)}, the blocks before it had "
+                f"{_columns(self._tables[0])}; give every block the same"
+            )
+        for image, handle in ((flux, self._flux), (ivar, self._ivar)):
+            handle.write(_big_endian(image).data)
+        self._tables.append(table)
+
+    def _write_head(self):
+        """Write the primary HDU and room for the header of FLUX."""
+        primary = fits.PrimaryHDU().header
+        fitsfiles.identify(primary, KIND, VERSION, 1 + len(_EXTENSIONS))
+        primary[_NORMED] = (self._normalised, "flux is divided by its continuum")
+        fitsfiles.reserve_checksum(primary)
+        self._flux.write(fitsfiles.header_bytes(primary))
+        self._flux_start = self._flux.tell()
+        self._flux.write(self._image_header("FLUX", 0))
+
+    def _image_header(self, name, rows):
+        """Return the header of an image with ``rows`` stars, as bytes."""
+        header = fits.ImageHDU(np.zeros((1, 1), np.float32), name=name).header
+        header["NAXIS1"], header["NAXIS2"] = len(self._wavelength), rows
+        header["BUNIT"] = ("", "relative flux" if name == "FLUX" else "flux**-2")
+        fitsfiles.reserve_checksum(header)
+        return fitsfiles.header_bytes(header)
+
+    def _finish(self, error_type, error, trace):
+        """Complete the temporary file, unless an error is on its way out."""
+        if error_type is not None:
+            return
+        if not self._tables:
+            raise InputError(f"{self._path}: no star was given; append one or more")
+        stars = vstack(self._tables, join_type="exact", metadata_conflicts="silent")
+        _pad(self._flux)
+        self._flux.write(self._image_header("IVAR", len(stars)))
+        self._ivar.seek(0)
+        shutil.copyfileobj(self._ivar, self._flux)
+        _pad(self._flux)
+        self._flux.seek(self._flux_start)
+        self._flux.write(self._image_header("FLUX", len(stars)))
+        self._flux.close()
+        wavelength = fits.ImageHDU(self._wavelength, name="WAVELENGTH")
+        wavelength.header["BUNIT"] = "Angstrom"
+        table = fitsfiles.table_to_hdu(stars, "STARS")
+        with fits.open(self._temporary, "append") as hdus:
+            for hdu in (wavelength, table):
+                fitsfiles.reserve_checksum(hdu.header)
+                hdus.append(hdu)
+        fitsfiles.stamp_checksums(self._temporary)
+
+
+class SpectraFile:
+    """A spectra file, opened without reading its images.
+
+    A context manager; to be read from one thread at a time.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Attributes
+    ----------
+    n_stars, n_pixels : int
+    normalised : bool
+        Whether the flux is divided by its continuum.
+
+    Raises
+    ------
+    FileFormatError
+        The file is not a spectra file, of another version, or cut short.
+    FileNotFoundError
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        spans = fitsfiles.check_layout(path, KIND, VERSION)
+        self.n_stars, self.n_pixels = _check_shapes(path, spans)
+        self.normalised = spans[0].header[_NORMED]
+        try:
+            self._fits = fitsio.FITS(str(path))
+        except OSError as error:
+            raise self._unreadable("primary", error) from error
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self):
+        """Close the file."""
+        self._fits.close()
+
+    @cached_property
+    def wavelength(self):
+        """Wavelengths of the pixels, (P,) float64 array, Angstrom."""
+        return self._read_image("WAVELENGTH", slice(0, self.n_pixels), np.float64)
+
+    @cached_property
+    def stars(self):
+        """Table of the stars: astropy Table with N rows, ``id`` and labels."""
+        fitsfiles.check_layout(self.path, KIND, VERSION)
+        try:
+            with fits.open(self.path, memmap=False) as hdus:
+                return fitsfiles.hdu_to_table(hdus["STARS"])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise self._unreadable("STARS", error) from error
+
+    def read_rows(self, start, stop):
+        """Read the spectra of stars start, ..., stop - 1.
+
+        Parameters
+        ----------
+        start, stop : int
+            0 <= start <= stop <= n_stars.
+
+        Returns
+        -------
+        flux : (stop - start, P) float32 array
+        ivar : (stop - start, P) float32 array
+
+        Raises
+        ------
+        InputError
+            There are no such rows.
+        FileFormatError
+            The file cannot be read there.
+        """
+        if not 0 <= start <= stop <= self.n_stars:
+            raise InputError(
+                f"{self.path}: rows {start} to {stop} were asked for; it has rows "
+                f"0 to {self.n_stars}"
+            )
+        if start == stop:
+            return tuple(np.empty((2, 0, self.n_pixels), np.float32))
+        rows = (slice(int(start), int(stop)), slice(0, self.n_pixels))
+        return tuple(self._read_image(n, rows, np.float32) for n in ("FLUX", "IVAR"))
+
+    def blocks(self, size):
+        """Read all spectra, ``size`` stars at a time.
+
+        Parameters
+        ----------
+        size : int
+            At least 1.
+
+        Yields
+        ------
+        start : int
+            Row of the first star of the block.
+        flux : (<=size, P) float32 array
+        ivar : (<=size, P) float32 array
+        """
+        for start in range(0, self.n_stars, size):
+            yield start, *self.read_rows(start, min(start + size, self.n_stars))
+
+    def labels(self, names):
+        """Return columns of the table of stars as numbers.
+
+        Parameters
+        ----------
+        names : sequence of K str
+
+        Returns
+        -------
+        (N, K) float64 array
+            NaN where a value is masked or missing.
+
+        Raises
+        ------
+        InputError
+            A column does not exist or does not hold one number per star.
+        """
+        names = [names] if isinstance(names, str) else list(names)
+        try:
+            return label_array(self.stars, names)
+        except InputError as error:
+            raise InputError(f"{self.path}, HDU STARS: {error}") from None
+
+    def require_normalised(self):
+        """Refuse flux that is not divided by its continuum.
+
+        Raises
+        ------
+        InputError
+            Says how to normalise.
+        """
+        if not self.normalised:
+            raise InputError(
+                f"{self.path}: the flux is not normalised ({_NORMED} = F), which "
+                "training and inference need; divide it by its continuum with "
+                "fastcannon.continuum.smooth, sines_and_cosines or chebyshev and "
+                "write the result with write_spectra(..., normalised=True)"
+            )
+
+    def verify(self):
+        """Check the checksums of the whole file; memory does not grow with N.
+
+        Raises
+        ------
+        FileFormatError
+            The file is damaged or was changed.
+        """
+        fitsfiles.verify_checksums(self.path)
+
+    def _read_image(self, name, part, dtype):
+        """Return a part of an image, native-endian and contiguous."""
+        try:
+            return np.ascontiguousarray(self._fits[name][part], dtype=dtype)
+        except OSError as error:
+            raise self._unreadable(name, error) from error
+
+    def _unreadable(self, name, error):
+        reason = str(error).splitlines()[0]
+        return FileFormatError(
+            f"{self.path}, HDU {name}: cannot be read ({reason}); the file is damaged, "
+            "or its name holds characters that CFITSIO interprets, such as [ ] ( ): "
+            "copy or rename it"
+        )
+
+
+def check_wavelength(wavelength):
+    """Return wavelengths as a float64 array after checking them.
+
+    Parameters
+    ----------
+    wavelength : (P,) array, Angstrom
+
+    Raises
+    ------
+    InputError
+        Not one dimension, empty, not finite or not increasing.
+    """
+    grid = np.ma.filled(np.ma.asarray(wavelength, dtype=np.float64), np.nan)
+    if grid.ndim != 1 or grid.size == 0:
+        raise InputError(f"wavelength has shape {grid.shape}; (P,) is needed")
+    if not (np.isfinite(grid).all() and (np.diff(grid) > 0).all()):
+        raise InputError(
+            "wavelength must be finite and increase from pixel to pixel; "
+            "sort the pixels of wavelength, flux and ivar together"
+        )
+    return grid
+
+
+def _check_images(flux, ivar, n_pixels):
+    """Raise InputError unless flux and ivar are (N, n_pixels)."""
+    for name, image in (("flux", flux), ("ivar", ivar)):
+        if np.ndim(image) != 2 or np.shape(image) != (len(flux), n_pixels):
+            raise InputError(
+                f"{name} has shape {np.shape(image)}; (N, P) is needed, with N the "
+                f"number of rows of flux and P = {n_pixels} wavelengths"
+            )
+
+
+def _stars_table(stars, rows):
+    """Return a clean copy of the table of ``rows`` stars, ``id`` as text."""
+    try:
+        table = Table(stars, copy=True)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"stars cannot be made a table ({error}); give an astropy Table, a dict "
+            "of columns or a structured array"
+        ) from error
+    if len(table) != rows:
+        raise InputError(f"stars has {len(table)} rows; flux has {rows}")
+    if "id" not in table.colnames:
+        raise InputError(
+            "stars has no column id, which names each star; the columns are "
+            f"{', '.join(table.colnames)}: rename or add one"
+        )
+    if np.ma.is_masked(table["id"]) or table["id"].dtype.kind not in "SUiuO":
+        raise InputError("the column id must hold a text or whole number for each star")
+    table["id"] = np.asarray(table["id"]).astype(str)
+    table.meta.clear()
+    return table
+
+
+def _columns(table):
+    """Return the names and units of a table's columns, as text."""
+    return ", ".join(f"{c.info.name} [{c.info.unit or ''}]" for c in table.itercols())
+
+
+def _big_endian(image):
+    """Return an image as contiguous float32 in the byte order of FITS."""
+    # A number beyond float32 becomes inf, which counts as no information later.
+    with np.errstate(over="ignore"):
+        image = np.ma.asarray(image).astype(np.float32).filled(np.nan)
+    return np.ascontiguousarray(image, dtype=">f4")
+
+
+def _pad(handle):
+    """Write zeros up to the next FITS block."""
+    handle.write(bytes(-handle.tell() % fitsfiles.BLOCK))
+
+
+def _check_shapes(path, spans):
+    """Return (N, P) of a spectra file whose HDUs agree with the format."""
+    primary, *extensions = spans
+    names = tuple(span.name for span in extensions)
+    if names != _EXTENSIONS:
+        raise FileFormatError(
+            f"{path}: HDUs {', '.join(names)} found, {', '.join(_EXTENSIONS)} "
+            "expected; write it again with fastcannon.spectra.write_spectra"
+        )
+    flux, ivar, wavelength, stars = (span.header for span in extensions)
+    n_stars, n_pixels = flux.get("NAXIS2"), flux.get("NAXIS1")
+    image = {"BITPIX": -32, "NAXIS": 2, "NAXIS1": n_pixels, "NAXIS2": n_stars}
+    expected = {
+        "FLUX": (flux, image | {"BSCALE": None, "BZERO": None}),
+        "IVAR": (ivar, image | {"BSCALE": None, "BZERO": None}),
+        "WAVELENGTH": (wavelength, {"BITPIX": -64, "NAXIS": 1, "NAXIS1": n_pixels}),
+        "STARS": (stars, {"XTENSION": "BINTABLE", "NAXIS2": n_stars}),
+    }
+    for name, (header, keywords) in expected.items():
+        for keyword, value in keywords.items():
+            if header.get(keyword) != value:
+                raise FileFormatError(
+                    f"{path}, HDU {name}: {keyword} is {header.get(keyword)}, "
+                    f"{value} expected; write the file again with "
+                    "fastcannon.spectra.write_spectra"
+                )
+    if not isinstance(primary.header.get(_NORMED), bool):
+        raise FileFormatError(
+            f"{path}, primary HDU: {_NORMED} must be T or F; set it to whether the "
+            "flux is divided by its continuum"
+        )
+    return n_stars, n_pixels

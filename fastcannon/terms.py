@@ -1,0 +1,156 @@
+"""Terms of a model: their names, exponents and the tables the kernels work from."""
+
+import re
+from functools import cached_property
+
+import numpy as np
+
+from .errors import InputError
+from .kernels.monomials import (
+    complete_exponents,
+    derivative_tables,
+    label_vectors,
+    monomial_program,
+)
+from .kernels.polynomial import hessian_table, pair_table
+
+
+class Terms:
+    """A table of monomials in the labels and what follows from it.
+
+    Parameters
+    ----------
+    label_names : sequence of str
+        The K labels.
+    exponents : array_like, (T, K), int
+        One row per term; the first is the constant.
+
+    Attributes
+    ----------
+    names : list of str
+        As AnniesLasso writes them: "1", "TEFF", "TEFF^2", "TEFF*LOGG".
+    """
+
+    def __init__(self, label_names, exponents):
+        self.label_names = tuple(label_names)
+        self.exponents = np.array(exponents, dtype=np.int64)
+
+    @classmethod
+    def complete(cls, label_names, degree):
+        """All monomials up to a degree: 1; linear; products row by row."""
+        if int(degree) != degree or degree < 1:
+            raise InputError(f"degree must be a whole number >= 1, not {degree!r}")
+        return cls(label_names, complete_exponents(len(label_names), int(degree)))
+
+    @classmethod
+    def parse(cls, label_names, terms):
+        """Terms from strings ("TEFF^2", "TEFF*LOGG") or from an exponent table (T, K).
+
+        Label names are matched as written, else without regard to case. The constant
+        term is put first whether or not it is listed.
+        """
+        if len(terms) and all(isinstance(term, str) for term in terms):
+            rows = [_parse_term(term, label_names) for term in terms]
+        else:
+            rows = _exponent_rows(terms, len(label_names))
+        rows = [row for row in rows if any(row)]
+        if not rows:
+            raise InputError("terms are empty: give at least one term with a label")
+        if len(set(rows)) < len(rows):
+            twice = next(row for row in rows if rows.count(row) > 1)
+            raise InputError(f"term {_term_name(twice, label_names)!r} is listed twice")
+        return cls(label_names, [(0,) * len(label_names), *rows])
+
+    def __len__(self):
+        return len(self.exponents)
+
+    @property
+    def names(self):
+        return [_term_name(row, self.label_names) for row in self.exponents]
+
+    @cached_property
+    def _program(self):
+        return monomial_program(self.exponents)
+
+    @cached_property
+    def derivatives(self):
+        """Program, first and second derivatives (`derivative_tables`)."""
+        return derivative_tables(self.exponents)
+
+    @cached_property
+    def pairs(self):
+        """Distinct products of two terms and their index (`pair_table`)."""
+        return pair_table(self.exponents)
+
+    @cached_property
+    def hessian(self):
+        """Program, gather table and degree of chi^2 (`hessian_table`)."""
+        return hessian_table(self.pairs[0])
+
+    def vectors(self, x):
+        """Label vectors (N, T) of scaled labels (N, K)."""
+        return _evaluate(x, *self._program)
+
+    def pair_vectors(self, x):
+        """Values (N, Q) of the distinct products of two terms at scaled labels (N, K)."""
+        return _evaluate(x, *monomial_program(self.pairs[0]))
+
+    def subset(self, kept):
+        """The terms where the boolean array ``kept`` (T,) is true."""
+        return Terms(self.label_names, self.exponents[kept])
+
+    def containing(self, labels):
+        """Boolean (T,): terms that contain any of the labels marked in ``labels`` (K,)."""
+        return (self.exponents[:, np.asarray(labels, dtype=bool)] > 0).any(axis=1)
+
+
+def _evaluate(x, program, where):
+    x = np.ascontiguousarray(x, dtype=np.float64)
+    out = np.empty((x.shape[0], where.shape[0]))
+    label_vectors(x, program, where, np.empty(program.shape[0]), out)
+    return out
+
+
+def _exponent_rows(terms, n_labels):
+    table = np.asarray(terms)
+    good = table.ndim == 2 and table.shape[1] == n_labels and table.dtype.kind in "iu"
+    if not good or (table < 0).any():
+        raise InputError(
+            f"terms of shape {table.shape} and type {table.dtype}: expected strings such "
+            f"as 'TEFF^2' or a table of exponents (terms, {n_labels}), integers >= 0"
+        )
+    return [tuple(int(e) for e in row) for row in table]
+
+
+def _parse_term(term, label_names):
+    exponents = [0] * len(label_names)
+    if term.strip() == "1":
+        return tuple(exponents)
+    for part in term.split("*"):
+        match = re.fullmatch(r"\s*(.+?)\s*(?:\^\s*(\d+))?\s*", part)
+        if match is None:
+            raise InputError(
+                f"term {term!r} is not of the form 'TEFF^2' or 'TEFF*LOGG'"
+            )
+        exponents[_find_label(match[1], label_names, term)] += int(match[2] or 1)
+    return tuple(exponents)
+
+
+def _find_label(name, label_names, term):
+    if name in label_names:
+        return label_names.index(name)
+    folded = [label.lower() for label in label_names]
+    if folded.count(name.lower()) == 1:
+        return folded.index(name.lower())
+    raise InputError(
+        f"term {term!r} names the label {name!r}; the labels are {', '.join(label_names)}"
+    )
+
+
+def _term_name(row, label_names):
+    parts = [
+        name if e == 1 else f"{name}^{e}"
+        for name, e in zip(label_names, row, strict=True)
+        if e > 0
+    ]
+    return "*".join(parts) or "1"

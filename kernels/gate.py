@@ -1,0 +1,50 @@
+"""Which pixels carry no usable number, and how they are made harmless."""
+
+from .compile import kernel
+
+LIMIT = 1e15  # beyond it float32 holds neither the square nor the precision
+
+
+@kernel
+def count_bad(flux, ivar):
+    """Count pixels that need cleaning.
+
+    Parameters
+    ----------
+    flux, ivar : ndarray, (S, P), float32
+
+    Returns
+    -------
+    bad : int
+        Pixels whose ivar is NaN, infinite, negative or beyond 1e15, or whose flux is
+        so with ivar above zero.
+    unknown : int
+        Pixels with ivar 0 whose flux is not a finite number.
+    """
+    bad = 0
+    unknown = 0
+    for s in range(flux.shape[0]):
+        for p in range(flux.shape[1]):
+            good_flux = abs(flux[s, p]) < LIMIT
+            good_ivar = (ivar[s, p] >= 0) & (ivar[s, p] < LIMIT)
+            empty = ivar[s, p] == 0
+            bad += 0 if good_ivar & (good_flux | empty) else 1
+            unknown += 1 if empty & (not good_flux) else 0
+    return bad, unknown
+
+
+@kernel
+def clean_rows(flux_inout, ivar_inout):
+    """Give unusable pixels ivar 0, and flux 1 wherever ivar is 0.
+
+    Parameters
+    ----------
+    flux_inout, ivar_inout : ndarray, (S, P), float32
+    """
+    for s in range(flux_inout.shape[0]):
+        for p in range(flux_inout.shape[1]):
+            good_flux = abs(flux_inout[s, p]) < LIMIT
+            good_ivar = (ivar_inout[s, p] > 0) & (ivar_inout[s, p] < LIMIT)
+            if not (good_flux & good_ivar):
+                flux_inout[s, p] = 1
+                ivar_inout[s, p] = 0

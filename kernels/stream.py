@@ -1,0 +1,238 @@
+"""Inference by streaming over the pixels: eq. 4 of Nandakumar+2022 directly.
+
+Model, Jacobian and normal matrix J^T W J are formed in one pass over the pixels for
+every Gauss-Newton step. It is the better way for few spectra or very many labels,
+where the polynomial of `levenberg` has more coefficients than there are pixels.
+"""
+
+import numpy as np
+
+from .cholesky import factor, solve
+from .compile import kernel
+from .levenberg import (
+    CONVERGED,
+    NOT_CONVERGED,
+    choose_starts,
+    is_known,
+    rank_minima,
+)
+from .monomials import monomials
+
+CHUNK = 256  # pixels whose model and Jacobian stay in the fastest cache
+
+
+@kernel
+def normal_equations(
+    x,
+    flux,
+    w,
+    theta_t,
+    program,
+    where,
+    first,
+    work_m,
+    work_rows,
+    gradient_out,
+    normal_out,
+):
+    """Compute chi^2, J^T W r and J^T W J of one spectrum at one point.
+
+    Parameters
+    ----------
+    x : ndarray, (K,)
+        Scaled labels.
+    flux, w : ndarray, (P,), float32 and float64
+        Flux and weights.
+    theta_t : ndarray, (T, P)
+        Coefficients, pixels along memory.
+    program, where, first :
+        Of `monomials.derivative_tables`.
+    work_m : ndarray, (E,)
+        Scratch.
+    work_rows : ndarray, (K + 1, CHUNK)
+        Scratch.
+    gradient_out : ndarray, (K,)
+        J^T W (flux - model).
+    normal_out : ndarray, (K, K)
+
+    Returns
+    -------
+    float
+        chi^2.
+    """
+    n_labels = x.shape[0]
+    n_pixels = flux.shape[0]
+    monomials(x, program, work_m)
+    gradient_out[:] = 0.0
+    normal_out[:, :] = 0.0
+    rest = work_rows[n_labels]
+    chi2 = 0.0
+    for start in range(0, n_pixels, CHUNK):
+        n = min(CHUNK, n_pixels - start)
+        # rest = flux - theta v; rows of work_rows = theta dv/dx
+        for c in range(n):
+            rest[c] = flux[start + c]
+        for t in range(where.shape[0]):
+            v = work_m[where[t]]
+            for c in range(n):
+                rest[c] -= v * theta_t[t, start + c]
+        work_rows[:n_labels] = 0.0
+        for e in range(first.shape[0]):
+            slope = first[e, 2] * work_m[first[e, 3]]
+            k = first[e, 0]
+            t = first[e, 1]
+            for c in range(n):
+                work_rows[k, c] += slope * theta_t[t, start + c]
+        for k in range(n_labels):
+            total = 0.0
+            for c in range(n):
+                total += work_rows[k, c] * w[start + c] * rest[c]
+            gradient_out[k] += total
+            for j in range(k + 1):
+                total = 0.0
+                for c in range(n):
+                    total += work_rows[k, c] * w[start + c] * work_rows[j, c]
+                normal_out[k, j] += total
+        for c in range(n):
+            chi2 += w[start + c] * rest[c] * rest[c]
+    for k in range(n_labels):
+        for j in range(k):
+            normal_out[j, k] = normal_out[k, j]
+    return chi2
+
+
+@kernel
+def stream_spectra(
+    flux,
+    w,
+    theta_t,
+    start_values,
+    starts,
+    neighbours,
+    n_descents,
+    program,
+    where,
+    first,
+    max_steps,
+    tolerance,
+    x_out,
+    value_out,
+    hessian_out,
+    other_x_out,
+    other_value_out,
+    minima_out,
+    status_out,
+):
+    """Find the lowest minimum of every spectrum of a block from several starts.
+
+    Parameters
+    ----------
+    flux : ndarray, (S, P), float32
+    w : ndarray, (S, P), float64
+        Weights.
+    theta_t : ndarray, (T, P)
+    start_values, starts, neighbours, n_descents :
+        As in `levenberg.descend_spectra`.
+    program, where, first :
+        Of `monomials.derivative_tables`.
+    max_steps, tolerance :
+        As in `levenberg.descend`.
+    hessian_out : ndarray, (S, K, K)
+        Twice J^T W J at the minimum.
+    x_out, value_out, other_x_out, other_value_out, minima_out, status_out :
+        As in `levenberg.descend_spectra`.
+    """
+    n_labels = starts.shape[1]
+    work_m = np.zeros(program.shape[0])
+    work_rows = np.zeros((n_labels + 1, CHUNK))
+    chosen = np.zeros(n_descents, dtype=np.int64)
+    found_x = np.zeros((n_descents, n_labels))
+    found_value = np.zeros(n_descents)
+    x = np.zeros(n_labels)
+    trial = np.zeros(n_labels)
+    step = np.zeros(n_labels)
+    gradient = np.zeros(n_labels)
+    trial_gradient = np.zeros(n_labels)
+    normal = np.zeros((n_labels, n_labels))
+    trial_normal = np.zeros((n_labels, n_labels))
+    lower = np.zeros((n_labels, n_labels))
+    for s in range(flux.shape[0]):
+        choose_starts(start_values[s], neighbours, np.argsort(start_values[s]), chosen)
+        n_found = 0
+        lowest = np.inf
+        status_out[s] = NOT_CONVERGED
+        for d in range(n_descents):
+            x[:] = starts[chosen[d]]
+            value = normal_equations(
+                x,
+                flux[s],
+                w[s],
+                theta_t,
+                program,
+                where,
+                first,
+                work_m,
+                work_rows,
+                gradient,
+                normal,
+            )
+            damping = 0.0
+            status = NOT_CONVERGED
+            for _ in range(max_steps):
+                for i in range(n_labels):
+                    for j in range(i):
+                        lower[i, j] = normal[i, j]
+                    lower[i, i] = normal[i, i] * (1.0 + damping)
+                    step[i] = gradient[i]
+                if factor(lower, n_labels, lower):
+                    damping = max(10.0 * damping, 1e-3)
+                    if damping > 1e20:
+                        break
+                    continue
+                solve(lower, n_labels, step)
+                predicted = 0.0
+                for i in range(n_labels):
+                    predicted += gradient[i] * step[i]
+                    trial[i] = x[i] + step[i]
+                trial_value = normal_equations(
+                    trial,
+                    flux[s],
+                    w[s],
+                    theta_t,
+                    program,
+                    where,
+                    first,
+                    work_m,
+                    work_rows,
+                    trial_gradient,
+                    trial_normal,
+                )
+                small = predicted <= tolerance and damping <= 1e-3
+                if trial_value < value or small:
+                    value = trial_value
+                    x[:] = trial
+                    gradient[:] = trial_gradient
+                    normal[:, :] = trial_normal
+                    damping = 0.1 * damping if damping > 1e-4 else 0.0
+                    if small:
+                        status = CONVERGED
+                        break
+                else:
+                    damping = max(10.0 * damping, 1e-3)
+                    if damping > 1e20:
+                        break
+            for i in range(n_labels):
+                for j in range(n_labels):
+                    lower[i, j] = 2.0 * normal[i, j]
+            if not np.isfinite(value) or is_known(x, lower, found_x, n_found):
+                continue
+            found_x[n_found] = x
+            found_value[n_found] = value
+            n_found += 1
+            if value < lowest:
+                lowest = value
+                status_out[s] = status
+                hessian_out[s] = lower
+        value_out[s], other_value_out[s], minima_out[s] = rank_minima(
+            found_x, found_value, n_found, x_out[s], other_x_out[s]
+        )

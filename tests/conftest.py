@@ -1,0 +1,16 @@
+"""Fixtures that several test files use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_dir():
+    """Folder of real data; tests that need it are skipped where it is absent."""
+    default = Path(__file__).parents[1] / ".." / "shared" / "data"
+    folder = Path(os.environ.get("FASTCANNON_TEST_DATA", default)).resolve()
+    if not folder.is_dir():
+        pytest.skip("no real data: set FASTCANNON_TEST_DATA to its folder")
+    return folder
