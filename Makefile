@@ -1,0 +1,43 @@
+# make demo    simulate, train, validate, infer; writes demo/
+# make test    all tests, then the kernel tests again without the compiler
+# make check   formatting, lint, types
+# make bench   benchmarks; each checks its answer before it is timed
+# Each target first makes .venv and installs what it needs. Another Python:
+# make test PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/installed
+KERNEL_TESTS := $(wildcard tests/test_kernels_*.py)
+
+.PHONY: demo test check bench clean
+
+demo: $(READY)
+	$(BIN)/python -m fastcannon.demo --out demo
+
+test: $(READY)
+	$(BIN)/python -m pytest --cov --cov-report=
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest --cov --cov-append \
+	    --cov-report= $(KERNEL_TESTS)
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include="kernels/*" --fail-under=100
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m bench
+
+clean:
+	rm -rf .venv demo .coverage build *.egg-info
+
+$(READY): setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "fastcannon needs Python 3.11 or newer, and '$(PYTHON)' is" \
+	    "missing or older: name another with make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	    --editable ".[plot,test,dev]"
+	touch $(READY)

@@ -1,0 +1,59 @@
+"""Timing: interleaved medians in one run, in units of the machine's matrix product."""
+
+import time
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+PIXELS, STARS, TERM_PAIRS = 8575, 4418, 406
+
+
+def interleave(tasks, rounds=5):
+    """Run every task once per round and return the median seconds of each.
+
+    Parameters
+    ----------
+    tasks : dict of name to callable without arguments
+    """
+    for task in tasks.values():
+        task()
+    seconds = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def unit_task(threads, n_spectra=512):
+    """The product of unit U: (S x 8575) @ (8575 x 406) in double precision.
+
+    Returns
+    -------
+    task : callable
+    per_unit : int
+        Spectra in one call: U is the time of a call divided by it.
+    """
+    rng = np.random.default_rng(0)
+    left, right = rng.random((n_spectra, PIXELS)), rng.random((PIXELS, TERM_PAIRS))
+    out = np.empty((n_spectra, TERM_PAIRS))
+
+    def task():
+        with threadpool_limits(threads, user_api="blas"):
+            np.matmul(left, right, out=out)
+
+    return task, n_spectra
+
+
+def gram_task(threads):
+    """One Gram pass, unit G: (8575 x 4418) @ (4418 x 406) in double precision."""
+    rng = np.random.default_rng(0)
+    left, right = rng.random((PIXELS, STARS)), rng.random((STARS, TERM_PAIRS))
+    out = np.empty((PIXELS, TERM_PAIRS))
+
+    def task():
+        with threadpool_limits(threads, user_api="blas"):
+            np.matmul(left, right, out=out)
+
+    return task

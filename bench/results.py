@@ -1,0 +1,87 @@
+"""Rows of the benchmark table, their file and their place in the README."""
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numba
+import numpy
+import scipy
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+
+
+@dataclass
+class Row:
+    """One line: what was measured, what came out, and what it must be."""
+
+    what: str
+    value: float
+    unit: str
+    must: str
+    met: bool
+
+
+def at_most(what, value, limit, unit=""):
+    """A row that is met where the value does not exceed the limit."""
+    must = f"<= {limit:g} {unit}".strip()
+    return Row(what, float(value), unit, must, bool(value <= limit))
+
+
+def at_least(what, value, limit, unit=""):
+    """A row that is met where the value reaches the limit."""
+    must = f">= {limit:g} {unit}".strip()
+    return Row(what, float(value), unit, must, bool(value >= limit))
+
+
+def only(what, value, unit=""):
+    """A row for information."""
+    return Row(what, float(value), unit, "", True)
+
+
+def machine():
+    """Processor and versions, in one line."""
+    name = platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        models = [
+            line.split(":", 1)[1].strip() for line in lines if "model name" in line
+        ]
+        name = f"{len(models)} x {models[0]}"
+    except (OSError, IndexError):
+        pass
+    return (
+        f"{name}; Python {platform.python_version()}, NumPy {numpy.__version__}, "
+        f"SciPy {scipy.__version__}, Numba {numba.__version__}"
+    )
+
+
+def table(rows):
+    """Markdown table of rows."""
+    lines = ["| what | measured | must be | |", "|---|---|---|---|"]
+    for row in rows:
+        mark = "" if not row.must else ("met" if row.met else "**not met**")
+        lines.append(
+            f"| {row.what} | {row.value:.4g} {row.unit} | {row.must} | {mark} |"
+        )
+    return "\n".join(lines)
+
+
+def write(rows, path):
+    """Write rows as JSON."""
+    found = {"machine": machine(), "rows": [asdict(row) for row in rows]}
+    Path(path).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def update_readme(path):
+    """Put the table of a results file between the marks in the README."""
+    found = json.loads(Path(path).read_text())
+    rows = [Row(**row) for row in found["rows"]]
+    text = README.read_text()
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    middle = f"{BEGIN}\n{table(rows)}\n\nMeasured on {found['machine']}.\n{END}"
+    README.write_text(head + middle + tail)
