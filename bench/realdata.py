@@ -72,7 +72,7 @@ def apstar_spectra(folder, model):
 
 
 def miles_spectra(folder):
-    """MILES stars of 4000-7000 K: labels, normalised flux, ivar, wavelength > 4200 A."""
+    """MILES stars of 4000-7000 K above 4200 A: labels, flux, ivar, wavelength."""
     with np.load(folder / "miles" / "miles.npz") as miles:
         found = {name: miles[name] for name in miles.files}
     teff, logg, fe_h = found["teff"], found["logg"], found["fe_h"]

@@ -208,7 +208,7 @@ def check_training(model, labels, flux, ivar, n_pixels=40):
 
 
 def _root(profile, low, high):
-    """Root of minus the derivative of the profile likelihood; 0 where it stays negative."""
+    """Where the profile likelihood stops rising between two values of s2."""
     if profile(low)[1] <= 0:
         return low
     for _ in range(200):

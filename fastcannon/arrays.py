@@ -9,10 +9,10 @@ from .kernels.gate import clean_rows, count_bad
 
 
 def clean_spectra(flux, ivar, warn=True):
-    """Return flux and ivar as the kernels need them, never changing the caller's arrays.
+    """Return flux and ivar as the kernels need them; the caller's stay as they are.
 
-    Masked or NaN flux, and NaN, infinite or negative ivar, become ivar 0; so do numbers
-    beyond 1e15, which single precision cannot square. They are counted in one warning.
+    Masked or NaN flux, and NaN, infinite or negative ivar, become ivar 0; so do flux
+    beyond 1e10 and ivar beyond 1e15, which no normalised spectrum has. They are counted in one warning.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def clean_spectra(flux, ivar, warn=True):
     if warn and (n_bad or masked):
         warnings.warn(
             f"{n_bad + masked} of {flux.size} pixels have masked, NaN, infinite, "
-            "negative or absurd (beyond 1e15) flux or ivar: they count as zero weight",
+            "negative or absurd values (flux beyond 1e10, ivar beyond 1e15): "
+            "they count as zero weight",
             BadPixelWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Exceptions and warnings of the package.
+"""Exceptions and warnings of the package, and the check of counts.
 
 Every message says what came, what was expected and what to do about it.
 """
@@ -14,6 +14,17 @@ class InputError(FastcannonError, ValueError):
 
 class FileFormatError(FastcannonError, ValueError):
     """A file is cut short, damaged, of another version or not ours at all."""
+
+
+def check_whole(value, name, least=1):
+    """Return a whole number of at least ``least`` as int, or raise InputError."""
+    try:
+        whole = int(value) if int(value) == value else None
+    except (TypeError, ValueError, OverflowError):
+        whole = None
+    if whole is None or whole < least:
+        raise InputError(f"{name} is {value!r}; a whole number >= {least} is expected")
+    return whole
 
 
 class FastcannonWarning(UserWarning):

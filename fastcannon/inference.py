@@ -7,6 +7,7 @@ cost almost nothing, and a last step uses the pixels again in double precision
 and a kernel that streams over the pixels takes over; both minimise the same chi^2.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +15,15 @@ from scipy.cluster.vq import kmeans2
 from scipy.spatial import cKDTree
 from scipy.stats import qmc
 
-from .errors import InputError
+from .errors import InputError, check_whole
 from .kernels.finish import finish_spectra
 from .kernels.hull import confine_spectra, outside_hull
 from .kernels.levenberg import CONVERGED, descend_spectra
 from .kernels.medians import CHUNK, median_snr
 from .kernels.polynomial import pair_products
 from .kernels.stream import stream_spectra
-from .kernels.weights import weigh_residuals, weigh_spectra
+from .kernels.weights import CHUNK as CHUNK_PIXELS
+from .kernels.weights import chunk_theta, weigh_residuals, weigh_spectra
 from .parallel import ranges, run_blocks
 
 STAR_STATUS = {
@@ -35,16 +37,18 @@ N_STARTS = 64  # points at which chi^2 is evaluated before any descent
 SPECTRA_BLOCK = 256
 MOST_STEPS = 100
 STEP_TOLERANCE = 1e-6  # predicted decrease of chi^2 that ends a descent
-REFINEMENTS = 8  # last steps in double precision, where one is not enough
+REFINEMENTS = 20  # last steps in double precision, where one is not enough
+GAUSS_NEWTON_TOLERANCE = 1e-9  # the same for its steps, which converge linearly
 HULL_MARGIN = 1e-6  # scaled labels
 TIE_PRECISION = 1e-5  # relative precision of chi^2 from single-precision products
 RESIDUAL_PIECE = 512  # pixels at a time in double precision
 TABLE_PIECE = 512  # pixels of the product table at a time, where it is not kept
-# costs per pixel in multiply-adds, relative to a single-precision matrix product
+# costs per pixel, in multiply-adds of a single-precision matrix product; measured
 PRODUCT_COST = 1.0
-TABLE_COST = 20.0
-STREAM_COST = 5.0
-STREAM_STEPS = 8
+TABLE_COST = 60.0
+STREAM_COST = 14.0
+STREAM_STEPS = 8  # evaluations in a descent
+LARGEST_TABLE = 2**29  # bytes
 
 
 @dataclass
@@ -151,7 +155,11 @@ def make_starts(x):
     """
     n_labels = x.shape[1]
     n_centres = min(N_STARTS // 2 - 1, len(np.unique(x, axis=0)))
-    centres, members = kmeans2(x, n_centres, minit="++", rng=np.random.default_rng(0))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # an empty cluster: left out
+        centres, members = kmeans2(
+            x, n_centres, minit="++", rng=np.random.default_rng(0)
+        )
     centres = centres[np.unique(members)]
     box = qmc.scale(
         qmc.Sobol(n_labels, rng=np.random.default_rng(0)).random(N_STARTS // 2),
@@ -162,7 +170,7 @@ def make_starts(x):
 
 
 def nearest_starts(starts):
-    """Indices (J, n) of the nearest other starts of each, n at most twice the labels."""
+    """Nearest other starts of each, (J, n) indices, n at most twice the labels."""
     n = min(2 * starts.shape[1], len(starts) - 1)
     if n == 0:
         return np.zeros((len(starts), 0), dtype=np.int64)
@@ -171,14 +179,17 @@ def nearest_starts(starts):
 
 
 def choose_method(terms, n_pixels, n_spectra, n_descents):
-    """Choose the cheaper method by a cost model, in multiply-adds of BLAS speed.
+    """Choose the cheaper method, "compressed" or "streaming", by a cost model.
 
-    Compressed: the table of products once, then one product per spectrum, single
-    precision counting half. Streaming: a pass over the pixels per step. The constants
-    were measured by ``make bench`` (K = 3 to 17).
+    Compressed: the table of products is made once (T^2 per pixel), then one product per
+    spectrum. Streaming: a pass over the pixels per step of every descent. The constants
+    were measured for K = 3 to 17, where compressed wins by 20 times and more; streaming
+    is for models whose table would not fit the memory.
     """
     n_labels = terms.exponents.shape[1]
     n_terms, n_pairs = len(terms), len(terms.pairs[0])
+    if n_pairs * n_pixels * 4 > LARGEST_TABLE:
+        return "streaming"
     compressed = PRODUCT_COST * n_pairs + TABLE_COST * n_terms**2 / n_spectra
     per_pixel = n_terms + len(terms.derivatives[2]) + n_labels * (n_labels + 1) / 2
     streaming = STREAM_COST * STREAM_STEPS * n_descents * per_pixel
@@ -266,17 +277,15 @@ class Inferrer:
             raise InputError(
                 f"method is {method!r}; 'auto', 'compressed' or 'streaming' expected"
             )
-        if int(n_starts) != n_starts or n_starts < 1:
-            raise InputError(f"starts is {n_starts!r}; a whole number >= 1 expected")
+        n_starts = check_whole(n_starts, "starts")
         self.label_names = tuple(label_names)
         self.terms = terms
         self.fiducials, self.scales = fiducials, scales
         self.theta = np.ascontiguousarray(theta, dtype=np.float64)
-        self.theta_t = np.ascontiguousarray(self.theta.T)
         self.s2 = np.asarray(s2, dtype=np.float64)
         self.dtype = np.float32 if precision == "single" else np.float64
         self.starts = starts if n_starts > 1 else starts[:1]
-        self.n_descents = min(int(n_starts), len(self.starts))
+        self.n_descents = min(n_starts, len(self.starts))
         self.neighbours = nearest_starts(self.starts)
         self.hull = hull
         if hull is not None:
@@ -288,7 +297,7 @@ class Inferrer:
         self._prepare_products()
 
     def infer(self, flux, ivar, threads=None, progress=None):
-        """Infer the labels of clean spectra (`arrays.clean_spectra`), (S, P) float32."""
+        """Infer labels of clean spectra (`arrays.clean_spectra`), (S, P) float32."""
         result = InferenceResult.empty(self.label_names, len(flux))
 
         def task(start, stop):
@@ -335,7 +344,8 @@ class Inferrer:
         return found
 
     def _prepare_products(self):
-        """Table whose product with the weights gives chi^2 as polynomials."""
+        """Tables whose products with the weights give chi^2 as polynomials."""
+        self._theta_t = np.ascontiguousarray(self.theta.T)
         pairs, index = self.terms.pairs
         pivoted = self.theta.copy()
         pivoted[:, 0] = 0.0
@@ -346,6 +356,9 @@ class Inferrer:
             self._columns = pair_products(pivoted, index, len(pairs), self.dtype)
             self._start_pairs = self.terms.pair_vectors(self.starts).T
         else:
+            n_chunks = -(-len(self.s2) // CHUNK_PIXELS)
+            self._chunks = np.empty((n_chunks, len(self.terms), CHUNK_PIXELS))
+            chunk_theta(self.theta, self._chunks)
             self._start_flux = pivoted @ self.terms.vectors(self.starts).T
         self._pivoted = pivoted
 
@@ -354,7 +367,7 @@ class Inferrer:
         w = np.empty(flux.shape, dtype=self.dtype)
         wr = np.empty(flux.shape, dtype=self.dtype)
         constant = np.empty(len(flux))
-        s2, pivot = self.s2.astype(self.dtype), self.theta_t[0].astype(self.dtype)
+        s2, pivot = self.s2.astype(self.dtype), self.theta[:, 0].astype(self.dtype)
         weigh_spectra(flux, ivar, s2, pivot, w, wr, constant, found.n_pixels)
         padded = -(-flux.shape[1] // CHUNK) * CHUNK
         work_y = np.empty(padded, dtype=np.float32)
@@ -405,7 +418,7 @@ class Inferrer:
         stream_spectra(
             flux,
             w.astype(np.float64, copy=False),
-            self.theta_t,
+            self._chunks,
             start_values,
             self.starts,
             self.neighbours,
@@ -422,6 +435,11 @@ class Inferrer:
     def _refine(self, flux, ivar, minima, found):
         """Newton steps with residuals in double precision; covariance and chi2."""
         status = np.where(minima.status == CONVERGED, 0, STAR_STATUS["NOT_CONVERGED"])
+        program, _, first, second = self.terms.derivatives
+        tolerance = STEP_TOLERANCE
+        if self.method == "streaming":
+            second = second[:0]  # its Hessian is 2 J^T W J already
+            tolerance = GAUSS_NEWTON_TOLERANCE
         rows = np.arange(len(flux))
         for _ in range(REFINEMENTS):
             x, hessian = minima.x[rows], minima.hessian[rows]
@@ -429,9 +447,6 @@ class Inferrer:
             decrease = np.empty(len(rows))
             covariance = np.empty(hessian.shape)
             singular = np.empty(len(rows), dtype=np.int64)
-            program, _, first, second = self.terms.derivatives
-            if self.method == "streaming":
-                second = second[:0]  # its Hessian is 2 J^T W J already
             finish_spectra(
                 projected,
                 hessian,
@@ -449,7 +464,7 @@ class Inferrer:
             found.covariance[rows] = covariance
             status[rows] &= ~STAR_STATUS["SINGULAR"]
             status[rows] |= singular * STAR_STATUS["SINGULAR"]
-            again = decrease > STEP_TOLERANCE
+            again = decrease > tolerance
             rows, flux, ivar = rows[again], flux[again], ivar[again]
             if not len(rows):
                 break
@@ -459,11 +474,10 @@ class Inferrer:
     def _residuals(self, flux, ivar, x):
         """chi2 at x and the weighted residuals times theta, (S,) and (S, T)."""
         vectors = self.terms.vectors(x)
-        chi2 = np.zeros(len(x))
-        projected = np.zeros(vectors.shape)
+        chi2, projected = np.zeros(len(x)), np.zeros(vectors.shape)
         # a piece of the pixels at a time, so that the model stays in the cache
         for start, stop in ranges(flux.shape[1], RESIDUAL_PIECE):
-            piece = vectors @ self.theta_t[:, start:stop]
+            piece = vectors @ self._theta_t[:, start:stop]
             weigh_residuals(flux, ivar, self.s2, start, piece, chi2)
             projected += piece @ self.theta[start:stop]
         return chi2, projected

@@ -36,8 +36,8 @@ class CannonModel:
     degree : int
         Every monomial up to this degree is a term (Ness+2015: 2).
     terms : sequence of str or array_like (T, K), optional
-        Instead: AnniesLasso's strings ("TEFF^2", "TEFF*LOGG") or exponents. The constant
-        term is always there.
+        Instead: AnniesLasso's strings ("TEFF^2", "TEFF*LOGG") or exponents. The
+        constant term is always there.
     censors : dict of label name to boolean array (P,), optional
         True where a label must not be used: every term with it is zero there.
     l1 : float
@@ -76,7 +76,7 @@ class CannonModel:
         else:
             self.terms = Terms.parse(self.label_names, terms)
         self.censors = _check_censors(censors, self.label_names)
-        if not (np.isfinite(l1) and l1 >= 0):
+        if not isinstance(l1, (int, float, np.number)) or not 0 <= l1 < np.inf:
             raise InputError(f"l1 is {l1!r}; a finite strength >= 0 is expected")
         self.l1 = float(l1)
         if scatter not in SCATTERS:
@@ -178,11 +178,12 @@ class CannonModel:
         labels = label_array(labels, self.label_names)
         flux, ivar = clean_spectra(flux, ivar)
         self._check_training(labels, flux, ivar)
-        self.wavelength = _check_wavelength(wavelength, flux.shape[1])
-        self.fiducials, self.scales = _percentile_scaling(labels, self.label_names)
-        x = self.scale_labels(labels)
+        wavelength = _check_wavelength(wavelength, flux.shape[1])
+        fiducials, scales = _percentile_scaling(labels, self.label_names)
+        x = (labels - fiducials) / scales
         _check_independent(self.terms, x)
         groups, designs = self.designs(x, flux.shape[1])
+        # nothing of the model changes before the training has succeeded
         self.theta, self.s2, self.status = train_pixels(
             flux,
             ivar,
@@ -193,6 +194,8 @@ class CannonModel:
             threads,
             progress,
         )
+        self.fiducials, self.scales = fiducials, scales
+        self.wavelength = wavelength
         self._learn_extent(x)
         return self
 
@@ -281,8 +284,7 @@ class CannonModel:
     ):
         """Infer every training star by a model trained without its fold.
 
-        Trains this model on all stars first, unless it was trained on them; the folds
-        keep its fiducials and scales.
+        Trains this model on all stars first; the folds keep its fiducials and scales.
 
         Parameters
         ----------
@@ -379,7 +381,7 @@ class CannonModel:
         return read_model(cls, path)
 
     def scale_labels(self, labels):
-        """Scaled labels ``(label - fiducial) / scale`` (Nandakumar+2022 eq. 2), (N, K)."""
+        """Return ``(label - fiducial) / scale``, (N, K) (Nandakumar+2022 eq. 2)."""
         return (labels - self.fiducials) / self.scales
 
     @property
@@ -520,7 +522,8 @@ def _check_wavelength(wavelength, n_pixels):
     wavelength = np.array(wavelength, dtype=np.float64)
     if wavelength.shape != (n_pixels,):
         raise InputError(
-            f"wavelength has shape {wavelength.shape}; the spectra have {n_pixels} pixels"
+            f"wavelength has shape {wavelength.shape}; "
+            f"the spectra have {n_pixels} pixels"
         )
     return wavelength
 
@@ -548,12 +551,14 @@ def _percentile_scaling(labels, names):
 def _check_independent(terms, x):
     """Refuse labels whose terms cannot be told apart on the training stars."""
     v = terms.vectors(x)
-    r = np.abs(np.diag(np.linalg.qr(v / np.linalg.norm(v, axis=0), mode="r")))
+    norms = np.linalg.norm(v, axis=0)
+    v /= np.where(norms > 0, norms, 1.0)  # a product of labels may be zero throughout
+    r = np.abs(np.diag(np.linalg.qr(v, mode="r")))
     dependent = [
         name for name, pivot in zip(terms.names, r, strict=True) if pivot < 1e-7
     ]
     if dependent:
         raise InputError(
-            f"on these {len(x)} stars the terms {', '.join(dependent)} depend on earlier "
-            "terms: are two labels identical, or do the stars hold too few values of one?"
+            f"on these {len(x)} stars the terms {', '.join(dependent)} depend on "
+            "earlier terms: are two labels identical, or has one too few values?"
         )

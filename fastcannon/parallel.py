@@ -12,20 +12,16 @@ from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
 
-from .errors import InputError
+from .errors import check_whole
 
 
 def thread_count(threads=None):
-    """Return the number of threads to use: the one given, else all this process may use."""
+    """Return the number given, else that of the cores this process may use."""
     if threads is None:
         if hasattr(os, "sched_getaffinity"):
             return len(os.sched_getaffinity(0))
         return os.cpu_count() or 1
-    if int(threads) != threads or threads < 1:
-        raise InputError(
-            f"threads must be a whole number of at least 1, not {threads!r}"
-        )
-    return int(threads)
+    return check_whole(threads, "threads")
 
 
 @contextmanager
@@ -36,7 +32,7 @@ def single_threaded_blas():
 
 
 def ranges(total, size):
-    """Return the list of (start, stop) that cuts ``total`` rows into blocks of ``size``."""
+    """Cut ``total`` rows into blocks of ``size``: list of (start, stop)."""
     return [(i, min(i + size, total)) for i in range(0, total, size)]
 
 

@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from .errors import InputError
+from .errors import InputError, check_whole
 from .kernels.monomials import (
     complete_exponents,
     derivative_tables,
@@ -38,9 +38,8 @@ class Terms:
     @classmethod
     def complete(cls, label_names, degree):
         """All monomials up to a degree: 1; linear; products row by row."""
-        if int(degree) != degree or degree < 1:
-            raise InputError(f"degree must be a whole number >= 1, not {degree!r}")
-        return cls(label_names, complete_exponents(len(label_names), int(degree)))
+        degree = check_whole(degree, "degree")
+        return cls(label_names, complete_exponents(len(label_names), degree))
 
     @classmethod
     def parse(cls, label_names, terms):
@@ -92,7 +91,7 @@ class Terms:
         return _evaluate(x, *self._program)
 
     def pair_vectors(self, x):
-        """Values (N, Q) of the distinct products of two terms at scaled labels (N, K)."""
+        """Distinct products of two terms (N, Q) at scaled labels (N, K)."""
         return _evaluate(x, *monomial_program(self.pairs[0]))
 
     def subset(self, kept):
@@ -100,7 +99,7 @@ class Terms:
         return Terms(self.label_names, self.exponents[kept])
 
     def containing(self, labels):
-        """Boolean (T,): terms that contain any of the labels marked in ``labels`` (K,)."""
+        """Boolean (T,): terms that hold any of the labels marked in ``labels`` (K,)."""
         return (self.exponents[:, np.asarray(labels, dtype=bool)] > 0).any(axis=1)
 
 
@@ -116,8 +115,8 @@ def _exponent_rows(terms, n_labels):
     good = table.ndim == 2 and table.shape[1] == n_labels and table.dtype.kind in "iu"
     if not good or (table < 0).any():
         raise InputError(
-            f"terms of shape {table.shape} and type {table.dtype}: expected strings such "
-            f"as 'TEFF^2' or a table of exponents (terms, {n_labels}), integers >= 0"
+            f"terms of shape {table.shape} and type {table.dtype}: expected strings "
+            f"such as 'TEFF^2' or a table of exponents (terms, {n_labels}), integers >= 0"
         )
     return [tuple(int(e) for e in row) for row in table]
 
@@ -143,7 +142,8 @@ def _find_label(name, label_names, term):
     if folded.count(name.lower()) == 1:
         return folded.index(name.lower())
     raise InputError(
-        f"term {term!r} names the label {name!r}; the labels are {', '.join(label_names)}"
+        f"term {term!r} names the label {name!r}; "
+        f"the labels are {', '.join(label_names)}"
     )
 
 

@@ -97,8 +97,9 @@ def pixel_groups(terms, n_pixels, censors):
     ]
 
 
-def pixel_blocks(groups, size=PIXEL_BLOCK):
+def pixel_blocks(groups, size=None):
     """Cut groups into blocks of pixels: list of (group number, pixels)."""
+    size = PIXEL_BLOCK if size is None else size
     return [
         (g, pixels[start:stop])
         for g, (pixels, _) in enumerate(groups)
@@ -188,7 +189,7 @@ class JointFit:
     def __call__(self, block, design):
         scale = typical_variance(block)
         s2 = scale.copy()
-        lower, dropped, moments = normal_factors(block, s2, design)
+        lower, dropped = normal_factors(block, s2, design)
         theta = weighted_fit(block, s2, design, lower)
         s2 = scatter_at(block, theta, design)
 
@@ -200,7 +201,7 @@ class JointFit:
         for _ in range(MOST_STEPS):
             if stale.any():
                 some = block if stale.all() else block[stale]
-                lower[stale], dropped, _ = normal_factors(some, s2[stale], design)
+                lower[stale], _ = normal_factors(some, s2[stale], design)
                 lower_s2[stale] = s2[stale]
             sums, gradient, cross = likelihood_gradient(block, theta, s2, design)
             done = np.zeros(len(active), dtype=np.int64)
@@ -230,7 +231,7 @@ class MedianFit:
 
     def __call__(self, block, design):
         zero = np.zeros(len(block))
-        lower, dropped, _ = normal_factors(block, zero, design)
+        lower, dropped = normal_factors(block, zero, design)
         theta = weighted_fit(block, zero, design, lower)
         s2 = np.empty(len(block))
         model = theta @ design.v.T
@@ -259,32 +260,25 @@ class LassoFit:
             median_scatter(block.flux, block.ivar, model, np.empty(model.shape[1]), s2)
             return theta, s2, status
         scale = typical_variance(block)
-        lower, _, _ = normal_factors(block, scale, design)
+        lower, _ = normal_factors(block, scale, design)
         s2 = scatter_at(block, weighted_fit(block, scale, design, lower), design)
-        none = np.zeros((len(block), design.v.shape[1]))
-        resting = np.zeros(len(block), dtype=np.int64)
+        theta = np.zeros((len(block), design.v.shape[1]))
+        status = np.zeros(len(block), dtype=np.int64)
+        # a pixel at rest is left alone: its answer must not depend on its block
+        active = np.arange(len(block))
         for _ in range(MOST_STEPS):
-            theta, status = _lasso_at(block, s2, design, self.strength)
-            before = s2.copy()
-            for _ in range(MOST_STEPS):
-                sums, _, _ = likelihood_gradient(block, theta, s2, design)
-                joint_step(
-                    sums,
-                    none.copy(),
-                    none.copy(),
-                    lower,
-                    scale,
-                    STEP_TOLERANCE,
-                    theta,
-                    s2,
-                    resting,
-                )
-                if (resting == CONVERGED).all():
-                    break
-            moved = abs(s2 - before) > 10 * STEP_TOLERANCE * np.maximum(s2, scale)
-            if not moved.any():
+            some, before = block[active], s2[active]
+            theta[active], status[active] = _lasso_at(
+                some, before, design, self.strength
+            )
+            s2[active] = _settle_scatter(
+                some, theta[active], before, lower[active], scale[active], design
+            )
+            largest = np.maximum(s2[active], scale[active])
+            active = active[abs(s2[active] - before) > 10 * STEP_TOLERANCE * largest]
+            if not len(active):
                 break
-        status[moved] |= PIXEL_STATUS["NOT_CONVERGED"]
+        status[active] |= PIXEL_STATUS["NOT_CONVERGED"]
         return theta, s2, status
 
 
@@ -295,7 +289,7 @@ def typical_variance(block):
 
 
 def normal_factors(block, s2, design):
-    """Factored normal matrices (B, T, T) at fixed s2, dropped terms (B,), moments."""
+    """Factored normal matrices (B, T, T) at fixed s2, dropped terms (B,)."""
     weights = np.empty(block.flux.shape)
     train_weights(block.ivar, s2, weights)
     moments = weights @ design.moments
@@ -303,7 +297,7 @@ def normal_factors(block, s2, design):
     lower = np.zeros((len(block), n_terms, n_terms))
     dropped = np.zeros(len(block), dtype=np.int64)
     factor_normal(moments, design.index, PIVOT_TOLERANCE, lower, dropped)
-    return lower, dropped, moments
+    return lower, dropped
 
 
 def right_side(block, s2, design):
@@ -327,6 +321,24 @@ def scatter_at(block, theta, design):
     model = theta @ design.v.T
     work = np.empty(len(SCATTER_GRID))
     start_scatter(block.flux, block.ivar, model, SCATTER_GRID, SCATTER_STEPS, work, s2)
+    return s2
+
+
+def _settle_scatter(block, theta, s2, lower, scale, design):
+    """s2 (B,) at rest at fixed theta, by Newton steps from a value nearby."""
+    s2 = s2.copy()
+    done = np.zeros(len(block), dtype=np.int64)
+    for _ in range(MOST_STEPS):
+        sums, _, _ = likelihood_gradient(block, theta, s2, design)
+        new, resting = s2.copy(), done.copy()
+        none = np.zeros((2, *theta.shape))
+        joint_step(
+            sums, *none, lower, scale, STEP_TOLERANCE, theta.copy(), new, resting
+        )
+        s2 = np.where(done == CONVERGED, s2, new)
+        done = np.maximum(done, resting)
+        if (done == CONVERGED).all():
+            break
     return s2
 
 

@@ -36,7 +36,7 @@ OPTIONS = {
 
 
 def _cache_root():
-    """Return the folder for compiled code of all versions, as the user's system has it."""
+    """Return the folder for compiled code, where the system keeps caches."""
     if config.CACHE_DIR:
         return Path(config.CACHE_DIR)
     if sys.platform == "win32" and "LOCALAPPDATA" in os.environ:
@@ -80,7 +80,7 @@ class _ContentLocator(caching._CacheLocator):
 
 
 class _KernelCacheImpl(caching.CompileResultCacheImpl):
-    _locator_classes = [_ContentLocator]
+    _locator_classes = (_ContentLocator,)
 
 
 class _OneFilePerKey(caching.IndexDataCacheFile):
@@ -96,7 +96,7 @@ class _OneFilePerKey(caching.IndexDataCacheFile):
     def load(self, key):
         try:
             return self._load_data(self._name_of(key))
-        except (OSError, EOFError, ValueError):
+        except Exception:  # absent or damaged, in whatever way: compiled again
             return None
 
 

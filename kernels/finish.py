@@ -9,7 +9,7 @@ import numpy as np
 
 from .cholesky import factor, invert, solve
 from .compile import kernel
-from .monomials import monomials
+from .monomials import monomial_values
 
 
 @kernel
@@ -58,7 +58,7 @@ def finish_spectra(
     step = np.zeros(n_labels)
     work = np.zeros(n_labels)
     for s in range(x_inout.shape[0]):
-        monomials(x_inout[s], program, work_m)
+        monomial_values(x_inout[s], program, work_m)
         for k in range(n_labels):
             step[k] = 0.0
             for j in range(n_labels):

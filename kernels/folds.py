@@ -13,6 +13,7 @@ from .cholesky import factor_dropping, solve
 from .compile import kernel
 
 STEPS = 3  # Newton steps; each gains as many digits as s2 moves little
+LAST_STEP = 10.0  # a step that still moves the weights by 1 % has not converged
 
 
 @kernel
@@ -71,7 +72,10 @@ def weight_powers(
 def _shift_fit(
     moments, vectors, sums, index, tolerance, s2, work, work_q, lower, change_out
 ):
-    """Newton steps in (theta, s2) from the full fit; return the change of s2."""
+    """Newton steps in (theta, s2) from the full fit; return the change of s2.
+
+    The last step in s2 is returned as well: it tells whether they have converged.
+    """
     n_terms = index.shape[0]
     shifted = work_q[0]  # moments of the normal matrix at s2 + d
     slope = work_q[1]  # minus their derivative
@@ -81,6 +85,7 @@ def _shift_fit(
     cross_step = work[3]
     change_out[:] = 0.0
     d = 0.0
+    delta = 0.0
     for i in range(n_terms):
         for j in range(n_terms):
             lower[i, j] = moments[0, index[i, j]]
@@ -115,13 +120,13 @@ def _shift_fit(
         phi = psi / w2
         trend = (w2 - 2.0 * r3 + 2.0 * curvature) / w2
         trend += 2.0 * psi * sums[2] / (w2 * w2)
-        delta = phi if trend > -0.2 or trend < -5.0 else -phi / trend
+        delta = -phi / min(max(trend, -5.0), -0.2)  # as in `scatter.joint_step`
         if s2 + d + delta < 0.0:
             delta = -s2 - d
         d += delta
         for i in range(n_terms):
             change_out[i] += step[i] - delta * cross_step[i]
-    return d
+    return d, delta
 
 
 @kernel
@@ -147,7 +152,8 @@ def leave_folds_out(
     theta_out, s2_out : ndarray, (F, B, T), (F, B)
         Fit without each fold.
     shift_out : ndarray, (F, B)
-        Relative change of the weights; the expansion errs by its cube.
+        Relative change of the weights, by whose cube the expansion errs; the last
+        step counts LAST_STEP times, as it bounds how far the steps are from their end.
     """
     n_folds, n_pixels, n_moments = moments.shape[1:]
     n_terms = index.shape[0]
@@ -185,7 +191,7 @@ def leave_folds_out(
                     left_vectors[power, t] = (
                         total_vectors[power, t] - vectors[power, f, b, t]
                     )
-            d = _shift_fit(
+            d, last = _shift_fit(
                 left_moments,
                 left_vectors,
                 left_sums,
@@ -198,6 +204,7 @@ def leave_folds_out(
                 change,
             )
             s2_out[f, b] = s2[b] + d
-            shift_out[f, b] = abs(d) * left_sums[1] / left_sums[0]
+            far = abs(d) + LAST_STEP * abs(last)
+            shift_out[f, b] = far * left_sums[1] / left_sums[0]
             for t in range(n_terms):
                 theta_out[f, b, t] = theta[b, t] + change[t]

@@ -2,7 +2,9 @@
 
 from .compile import kernel
 
-LIMIT = 1e15  # beyond it float32 holds neither the square nor the precision
+# beyond these a normalised spectrum is not meant, and float32 overflows on the way
+LARGEST_FLUX = 1e10
+LARGEST_IVAR = 1e15
 
 
 @kernel
@@ -16,8 +18,8 @@ def count_bad(flux, ivar):
     Returns
     -------
     bad : int
-        Pixels whose ivar is NaN, infinite, negative or beyond 1e15, or whose flux is
-        so with ivar above zero.
+        Pixels whose ivar is NaN, infinite, negative or beyond 1e15, or above zero with
+        flux NaN, infinite or beyond 1e10.
     unknown : int
         Pixels with ivar 0 whose flux is not a finite number.
     """
@@ -25,8 +27,8 @@ def count_bad(flux, ivar):
     unknown = 0
     for s in range(flux.shape[0]):
         for p in range(flux.shape[1]):
-            good_flux = abs(flux[s, p]) < LIMIT
-            good_ivar = (ivar[s, p] >= 0) & (ivar[s, p] < LIMIT)
+            good_flux = abs(flux[s, p]) < LARGEST_FLUX
+            good_ivar = (ivar[s, p] >= 0) & (ivar[s, p] < LARGEST_IVAR)
             empty = ivar[s, p] == 0
             bad += 0 if good_ivar & (good_flux | empty) else 1
             unknown += 1 if empty & (not good_flux) else 0
@@ -43,8 +45,8 @@ def clean_rows(flux_inout, ivar_inout):
     """
     for s in range(flux_inout.shape[0]):
         for p in range(flux_inout.shape[1]):
-            good_flux = abs(flux_inout[s, p]) < LIMIT
-            good_ivar = (ivar_inout[s, p] > 0) & (ivar_inout[s, p] < LIMIT)
+            good_flux = abs(flux_inout[s, p]) < LARGEST_FLUX
+            good_ivar = (ivar_inout[s, p] > 0) & (ivar_inout[s, p] < LARGEST_IVAR)
             if not (good_flux & good_ivar):
                 flux_inout[s, p] = 1
                 ivar_inout[s, p] = 0

@@ -20,14 +20,27 @@ MOST_STEPS = 1000
 @kernel
 def _lowest_vertex(vertices, direction, work_score):
     """Return the vertex lowest along a direction; vertices are (K, n)."""
+    n_labels, n_vertices = vertices.shape
+    threes = n_labels // 3 * 3
     work_score[:] = 0.0
-    for k in range(vertices.shape[0]):
-        c = direction[k]
-        for i in range(vertices.shape[1]):
-            work_score[i] += c * vertices[k, i]
-    lowest = 0  # np.argmin, which is several times slower here
-    for i in range(1, vertices.shape[1]):
-        if work_score[i] < work_score[lowest]:
+    # three labels at a time: the scores are loaded and stored once for all
+    for k in range(0, threes, 3):
+        d0 = direction[k]
+        d1 = direction[k + 1]
+        d2 = direction[k + 2]
+        for i in range(n_vertices):
+            work_score[i] += (
+                d0 * vertices[k, i] + d1 * vertices[k + 1, i] + d2 * vertices[k + 2, i]
+            )
+    for k in range(threes, n_labels):
+        d0 = direction[k]
+        for i in range(n_vertices):
+            work_score[i] += d0 * vertices[k, i]
+    lowest = 0
+    score = work_score[0]
+    for i in range(1, n_vertices):
+        if work_score[i] < score:
+            score = work_score[i]
             lowest = i
     return lowest
 
@@ -219,7 +232,7 @@ def hull_vertices(points, tolerance, is_vertex_out):
 
 @kernel
 def _descend_inside(rows, program, degree, vertices, max_steps, tolerance, x_inout):
-    """Minimise one polynomial inside the hull, from a point inside; return its value."""
+    """Minimise one polynomial inside the hull from a point inside; return its value."""
     n_labels = x_inout.shape[0]
     work_m = np.zeros(rows.shape[0])
     work_h = np.zeros(rows.shape[1])

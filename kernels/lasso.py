@@ -77,9 +77,9 @@ def _sweep(normal, right, strength, theta):
 
 @kernel
 def _solve_active(normal, right, strength, work_lower, work_wanted, active, theta):
-    """Move to the exact minimum over the non-zero terms, dropping those that reach zero."""
+    """Move to the minimum over the non-zero terms, dropping those that reach zero."""
     n_terms = right.shape[0]
-    for _ in range(n_terms):
+    while True:  # every round but the last drops a term
         n = 0
         for t in range(n_terms):
             if t == 0 or theta[t] != 0.0:

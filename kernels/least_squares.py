@@ -49,22 +49,6 @@ def train_weights(ivar, s2, w_out):
 
 
 @kernel
-def multiply_rows(a, b, product_out):
-    """Compute the element-wise product of two blocks.
-
-    Parameters
-    ----------
-    a : ndarray, (B, N)
-    b : ndarray, (B, N)
-    product_out : ndarray, (B, N)
-        May be ``a``.
-    """
-    for i in range(a.shape[0]):
-        for n in range(a.shape[1]):
-            product_out[i, n] = a[i, n] * b[i, n]
-
-
-@kernel
 def factor_normal(moments, index, tolerance, lower_out, dropped_out):
     """Factor the normal matrices of a block of pixels.
 

@@ -22,15 +22,17 @@ def _count_at_most(y, pivot):
 def _keep_between(y, low, high, kept_out):
     """Copy the values above low and at most high, and return how many they are."""
     kept = 0
-    for start in range(0, y.shape[0], CHUNK):
+    chunks = y.reshape(-1, CHUNK)
+    for k in range(chunks.shape[0]):
         hits = np.float32(0)
         for c in range(CHUNK):
-            inside = (y[start + c] > low) & (y[start + c] <= high)
+            inside = (chunks[k, c] > low) & (chunks[k, c] <= high)
             hits += np.float32(1) if inside else np.float32(0)
         if hits > 0:
             for c in range(CHUNK):
-                kept_out[kept] = y[start + c]
-                kept += 1 if (y[start + c] > low) & (y[start + c] <= high) else 0
+                value = chunks[k, c]
+                kept_out[kept] = value
+                kept += 1 if (value > low) & (value <= high) else 0
     return kept
 
 

@@ -110,11 +110,11 @@ def _last_label(row):
 
 
 def _divide(row, k):
-    return row[:k] + (row[k] - 1,) + row[k + 1 :]
+    return (*row[:k], row[k] - 1, *row[k + 1 :])
 
 
 @kernel
-def monomials(x, program, m_out):
+def monomial_values(x, program, m_out):
     """Evaluate a program at one point.
 
     Parameters
@@ -147,7 +147,7 @@ def label_vectors(x, program, where, work_m, v_out):
         Result.
     """
     for n in range(x.shape[0]):
-        monomials(x[n], program, work_m)
+        monomial_values(x[n], program, work_m)
         for t in range(where.shape[0]):
             v_out[n, t] = work_m[where[t]]
 
@@ -168,7 +168,7 @@ def label_jacobian(x, program, first, work_m, jacobian_out):
     jacobian_out : ndarray, (T, K)
         Result.
     """
-    monomials(x, program, work_m)
+    monomial_values(x, program, work_m)
     jacobian_out[:, :] = 0.0
     for j in range(first.shape[0]):
         jacobian_out[first[j, 1], first[j, 0]] = first[j, 2] * work_m[first[j, 3]]

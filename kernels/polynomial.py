@@ -14,7 +14,7 @@ Hessian holds everything: gradient and value follow by Euler's theorem.
 import numpy as np
 
 from .compile import kernel
-from .monomials import monomial_program
+from .monomials import monomial_program, monomial_values
 
 
 def pair_table(exponents):
@@ -42,7 +42,7 @@ def pair_table(exponents):
 
 
 def hessian_table(pairs):
-    """Return how the Hessian of the homogeneous polynomial follows from its coefficients.
+    """Return how the homogeneous Hessian follows from the coefficients.
 
     Parameters
     ----------
@@ -176,9 +176,7 @@ def evaluate(
         Value of the polynomial.
     """
     n_labels = x.shape[0]
-    work_m[0] = 1.0
-    for e in range(1, program.shape[0]):
-        work_m[e] = work_m[program[e, 0]] * x[program[e, 1]]
+    monomial_values(x, program, work_m)
     # h = work_m @ hessian_rows
     work_h[:] = 0.0
     for b in range(program.shape[0]):

@@ -172,9 +172,9 @@ def joint_step(
         psi = r2 - w1 - 2.0 * mixed
         slope = (w2 - 2.0 * r3 + 2.0 * curvature) / w2 + 2.0 * psi * w3 / (w2 * w2)
         phi = psi / w2
-        # phi has slope -1 for equal ivar; where it is far from that, step as if it
-        # were (Fisher's scoring), which cannot run away
-        delta = phi if slope > -0.2 or slope < -5.0 else -phi / slope
+        # phi has slope -1 for equal ivar; where it is far from that the slope is
+        # held within bounds, so that the step neither runs away nor creeps
+        delta = -phi / min(max(slope, -5.0), -0.2)
         if s2 + delta < 0.0:
             delta = -s2
         s2_inout[b] = s2 + delta

@@ -16,9 +16,8 @@ from .levenberg import (
     is_known,
     rank_minima,
 )
-from .monomials import monomials
-
-CHUNK = 256  # pixels whose model and Jacobian stay in the fastest cache
+from .monomials import monomial_values
+from .weights import CHUNK
 
 
 @kernel
@@ -26,7 +25,7 @@ def normal_equations(
     x,
     flux,
     w,
-    theta_t,
+    chunks,
     program,
     where,
     first,
@@ -43,13 +42,13 @@ def normal_equations(
         Scaled labels.
     flux, w : ndarray, (P,), float32 and float64
         Flux and weights.
-    theta_t : ndarray, (T, P)
-        Coefficients, pixels along memory.
+    chunks : ndarray, (C, T, CHUNK)
+        Of `weights.chunk_theta`.
     program, where, first :
         Of `monomials.derivative_tables`.
     work_m : ndarray, (E,)
         Scratch.
-    work_rows : ndarray, (K + 1, CHUNK)
+    work_rows : ndarray, (K + 2, CHUNK)
         Scratch.
     gradient_out : ndarray, (K,)
         J^T W (flux - model).
@@ -62,39 +61,48 @@ def normal_equations(
     """
     n_labels = x.shape[0]
     n_pixels = flux.shape[0]
-    monomials(x, program, work_m)
+    monomial_values(x, program, work_m)
     gradient_out[:] = 0.0
     normal_out[:, :] = 0.0
     rest = work_rows[n_labels]
+    weighted = work_rows[n_labels + 1]
     chi2 = 0.0
-    for start in range(0, n_pixels, CHUNK):
+    for k in range(chunks.shape[0]):
+        start = k * CHUNK
         n = min(CHUNK, n_pixels - start)
+        # slices, because an index start + c might be negative for all the compiler
+        # knows, and the loop is then not vectorised
+        weight = w[start : start + n]
+        part = flux[start : start + n]
         # rest = flux - theta v; rows of work_rows = theta dv/dx
         for c in range(n):
-            rest[c] = flux[start + c]
+            rest[c] = part[c]
         for t in range(where.shape[0]):
             v = work_m[where[t]]
             for c in range(n):
-                rest[c] -= v * theta_t[t, start + c]
+                rest[c] -= v * chunks[k, t, c]
         work_rows[:n_labels] = 0.0
         for e in range(first.shape[0]):
             slope = first[e, 2] * work_m[first[e, 3]]
-            k = first[e, 0]
+            i = first[e, 0]
             t = first[e, 1]
             for c in range(n):
-                work_rows[k, c] += slope * theta_t[t, start + c]
-        for k in range(n_labels):
+                work_rows[i, c] += slope * chunks[k, t, c]
+        for c in range(n):
+            wr = weight[c] * rest[c]
+            chi2 += wr * rest[c]
+            rest[c] = wr
+        for i in range(n_labels):
             total = 0.0
             for c in range(n):
-                total += work_rows[k, c] * w[start + c] * rest[c]
-            gradient_out[k] += total
-            for j in range(k + 1):
+                total += work_rows[i, c] * rest[c]
+                weighted[c] = weight[c] * work_rows[i, c]
+            gradient_out[i] += total
+            for j in range(i + 1):
                 total = 0.0
                 for c in range(n):
-                    total += work_rows[k, c] * w[start + c] * work_rows[j, c]
-                normal_out[k, j] += total
-        for c in range(n):
-            chi2 += w[start + c] * rest[c] * rest[c]
+                    total += weighted[c] * work_rows[j, c]
+                normal_out[i, j] += total
     for k in range(n_labels):
         for j in range(k):
             normal_out[j, k] = normal_out[k, j]
@@ -105,7 +113,7 @@ def normal_equations(
 def stream_spectra(
     flux,
     w,
-    theta_t,
+    chunks,
     start_values,
     starts,
     neighbours,
@@ -130,7 +138,8 @@ def stream_spectra(
     flux : ndarray, (S, P), float32
     w : ndarray, (S, P), float64
         Weights.
-    theta_t : ndarray, (T, P)
+    chunks : ndarray, (C, T, CHUNK)
+        Of `weights.chunk_theta`.
     start_values, starts, neighbours, n_descents :
         As in `levenberg.descend_spectra`.
     program, where, first :
@@ -144,7 +153,7 @@ def stream_spectra(
     """
     n_labels = starts.shape[1]
     work_m = np.zeros(program.shape[0])
-    work_rows = np.zeros((n_labels + 1, CHUNK))
+    work_rows = np.zeros((n_labels + 2, CHUNK))
     chosen = np.zeros(n_descents, dtype=np.int64)
     found_x = np.zeros((n_descents, n_labels))
     found_value = np.zeros(n_descents)
@@ -167,7 +176,7 @@ def stream_spectra(
                 x,
                 flux[s],
                 w[s],
-                theta_t,
+                chunks,
                 program,
                 where,
                 first,
@@ -198,7 +207,7 @@ def stream_spectra(
                     trial,
                     flux[s],
                     w[s],
-                    theta_t,
+                    chunks,
                     program,
                     where,
                     first,

@@ -32,7 +32,7 @@ class Toy:
 
 
 def toy(n=150, p=80, seed=0, snr=200.0, scatter=0.006):
-    """Simulate n stars of p pixels: quadratic spectra, noise 1 / snr, s2 = scatter^2."""
+    """Simulate n stars of p pixels: quadratic, noise 1 / snr, s2 = scatter^2."""
     rng = np.random.default_rng(seed)
     labels = CENTRES + WIDTHS * rng.uniform(-0.5, 0.5, (n, 3))
     low, middle, high = np.percentile(labels, (2.5, 50, 97.5), axis=0)

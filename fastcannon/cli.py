@@ -1,0 +1,354 @@
+"""The command ``fastcannon``: reads its arguments, then calls one function of `jobs`.
+
+The library is imported by the sub-commands, so that ``--help`` need not wait.
+"""
+
+import argparse
+import sys
+import warnings
+
+from .errors import FastcannonError, InputError
+
+EXAMPLES = {
+    "train": """\
+example:
+  fastcannon train stars.fits --labels teff logg fe_h -o model.fits
+
+The spectra file holds normalised spectra of stars with known labels; the labels
+are columns of its table STARS (fastcannon info stars.fits lists them). It is
+written with fastcannon.write_spectra.
+""",
+    "validate": """\
+example:
+  fastcannon validate stars.fits --labels teff logg fe_h --figure one_to_one.png
+
+Every star is inferred by a model that was trained without it and compared with
+its given labels: the mean difference (bias), half the 16 to 84 percentile range
+of the differences (16-84) and 1.4826 times their median absolute deviation (MAD).
+""",
+    "infer": """\
+example:
+  fastcannon infer model.fits survey.fits -o labels.fits
+
+The table of labels has a row for each spectrum, in order: its id, the labels,
+their formal errors (e_...), chi2, the reduced chi2 (r_chi2), the signal to noise
+ratio, and status: 0, or bits that say what is wrong. fastcannon info labels.fits
+counts them.
+""",
+    "info": """\
+example:
+  fastcannon info model.fits
+""",
+}
+
+
+def main(argv=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        Arguments without the name of the program; default: those of the process.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 2 for input that cannot be used.
+    """
+    arguments = _parser().parse_args(argv)
+    with warnings.catch_warnings():
+        # One line, not the line of code it comes from.
+        warnings.showwarning = _show_warning
+        try:
+            arguments.command(arguments)
+        except FastcannonError as error:
+            return _fail(error)
+        except OSError as error:
+            return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
+        except KeyboardInterrupt:
+            print("fastcannon: stopped", file=sys.stderr)
+            return 130
+    return 0
+
+
+def _train(arguments):
+    from . import jobs
+    from .spectra import SpectraFile
+
+    jobs.check_output(arguments.output, arguments.spectra)
+    model = _new_model(arguments)
+    with SpectraFile(arguments.spectra) as spectra:
+        with _progress(arguments, spectra.n_pixels, "pixels") as bar:
+            jobs.train(model, spectra, arguments.threads, bar.update)
+        count = spectra.n_stars
+    model.write(arguments.output)
+    _say(
+        arguments,
+        f"{arguments.output}: model of {len(model.label_names)} labels, "
+        f"{len(model.terms)} terms and {len(model.s2):,} pixels, trained on "
+        f"{count:,} stars",
+    )
+
+
+def _validate(arguments):
+    from . import jobs
+    from .spectra import SpectraFile
+
+    for path in (arguments.output, arguments.figure):
+        if path is not None:
+            jobs.check_output(path, arguments.spectra)
+    one_to_one = _figure_maker(arguments.figure) if arguments.figure else None
+    model = _new_model(arguments)
+    with SpectraFile(arguments.spectra) as spectra:
+        with _progress(arguments, spectra.n_stars, "spectra") as bar:
+            found = jobs.validate(
+                model,
+                spectra,
+                arguments.folds,
+                arguments.seed,
+                arguments.threads,
+                bar.update,
+            )
+        lines = jobs.summary_lines(found.label_names, found.difference)
+        print("\n".join(lines))
+        if arguments.output:
+            jobs.write_validation(arguments.output, found, spectra)
+            _say(arguments, f"{arguments.output}: given and inferred labels")
+    if one_to_one:
+        figure = one_to_one(found.labels, found.result.labels, found.label_names)
+        figure.savefig(arguments.figure)
+        _say(arguments, f"{arguments.figure}: figure")
+
+
+def _infer(arguments):
+    from . import jobs
+    from .model import CannonModel
+    from .spectra import SpectraFile
+
+    jobs.check_output(arguments.output, arguments.model, arguments.spectra)
+    model = CannonModel.read(arguments.model)
+    with SpectraFile(arguments.spectra) as spectra:
+        with _progress(arguments, spectra.n_stars, "spectra") as bar:
+            flags = jobs.infer(
+                model,
+                spectra,
+                arguments.output,
+                arguments.starts,
+                arguments.block,
+                arguments.threads,
+                bar.update,
+            )
+        count = spectra.n_stars
+    _say(
+        arguments,
+        f"{arguments.output}: labels of {count:,} spectra; "
+        f"flagged: {jobs.flags_text(flags)}",
+    )
+
+
+def _info(arguments):
+    from . import jobs
+
+    facts = jobs.describe(arguments.file)
+    width = max(len(name) for name, _ in facts)
+    for name, value in facts:
+        print(f"{name:<{width}}  {value}")
+
+
+def _new_model(arguments):
+    """Return the untrained model that the arguments ask for."""
+    from .model import CannonModel
+
+    return CannonModel(
+        arguments.labels,
+        degree=arguments.degree,
+        terms=arguments.terms,
+        l1=arguments.l1,
+        scatter=arguments.scatter,
+    )
+
+
+def _figure_maker(path):
+    """Return `plots.one_to_one` for a figure to be saved as ``path``."""
+    try:
+        from .plots import check_format, one_to_one
+    except ImportError as error:
+        raise InputError(
+            f"a figure needs matplotlib ({error}): install it, or fastcannon[plot], "
+            "or leave out --figure"
+        ) from error
+    check_format(path)
+    return one_to_one
+
+
+def _progress(arguments, total, unit):
+    """Return a progress bar on stderr, silent where stderr is a file."""
+    from tqdm import tqdm
+
+    disable = True if arguments.quiet else None
+    return tqdm(total=total, unit=f" {unit}", unit_scale=True, disable=disable)
+
+
+def _say(arguments, text):
+    """Print what was done, unless asked to be quiet."""
+    if not arguments.quiet:
+        print(text)
+
+
+def _fail(text):
+    """Print an error in one line and return the exit code of bad input."""
+    print(f"fastcannon: error: {' '.join(str(text).split())}", file=sys.stderr)
+    return 2
+
+
+def _show_warning(message, *_, **__):
+    """Print a warning without the line of code it comes from."""
+    print(f"fastcannon: warning: {message}", file=sys.stderr)
+
+
+def _parser():
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        prog="fastcannon",
+        description="The Cannon: learn how spectra depend on stellar labels from stars "
+        "whose labels are known, then infer the labels of other stars.",
+        epilog="fastcannon COMMAND --help says more about a command.",
+    )
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, dest="name"
+    )
+
+    train = _command(commands, "train", _train, "train a model on stars with labels")
+    _add_training_set(train)
+    _add_output(train, "file for the model", required=True)
+    _add_model(train)
+
+    validate = _command(
+        commands, "validate", _validate, "test a model on the stars it is trained on"
+    )
+    _add_training_set(validate)
+    _add_output(validate, "file for a table of given and inferred labels")
+    validate.add_argument(
+        "--figure", metavar="FILE", help="file for a figure (.png, .pdf)"
+    )
+    validate.add_argument(
+        "--folds",
+        type=int,
+        default=12,
+        metavar="N",
+        help="parts of the stars, left out in turn (default: %(default)s)",
+    )
+    validate.add_argument(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="of the random division into parts (default: %(default)s)",
+    )
+    _add_model(validate)
+
+    infer = _command(commands, "infer", _infer, "infer the labels of spectra")
+    infer.add_argument("model", metavar="MODEL", help="model file")
+    infer.add_argument("spectra", metavar="SPECTRA", help="spectra file, normalised")
+    _add_output(infer, "file for the table of labels", required=True)
+    infer.add_argument(
+        "--starts",
+        type=int,
+        default=8,
+        metavar="N",
+        help="descents per spectrum; more find the best fit more surely "
+        "(default: %(default)s)",
+    )
+    infer.add_argument(
+        "--block",
+        type=int,
+        default=1024,
+        metavar="N",
+        help="spectra in memory at a time (default: %(default)s)",
+    )
+
+    info = _command(commands, "info", _info, "say what a file holds")
+    info.add_argument(
+        "file", metavar="FILE", help="model, spectra file or table of labels"
+    )
+    for command in (train, validate, infer):
+        _add_running(command)
+    return parser
+
+
+def _command(commands, name, function, summary):
+    """Add a sub-command and return its parser."""
+    parser = commands.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=EXAMPLES[name],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _add_training_set(parser):
+    parser.add_argument(
+        "spectra", metavar="SPECTRA", help="spectra file, normalised, with labels"
+    )
+    parser.add_argument(
+        "--labels",
+        nargs="+",
+        required=True,
+        metavar="NAME",
+        help="columns of the spectra file to learn",
+    )
+
+
+def _add_output(parser, what, required=False):
+    parser.add_argument("-o", "--output", required=required, metavar="FILE", help=what)
+
+
+def _add_model(parser):
+    group = parser.add_argument_group("model")
+    group.add_argument(
+        "--degree",
+        type=int,
+        default=2,
+        metavar="N",
+        help="all products of labels up to this degree (default: %(default)s)",
+    )
+    group.add_argument(
+        "--terms",
+        nargs="+",
+        metavar="TERM",
+        help="these terms instead, for example: teff logg 'teff^2' 'teff*logg'",
+    )
+    group.add_argument(
+        "--l1",
+        type=float,
+        default=0.0,
+        metavar="STRENGTH",
+        help="penalty on the sum of absolute coefficients (default: none)",
+    )
+    group.add_argument(
+        "--scatter",
+        choices=("likelihood", "median"),
+        default="likelihood",
+        help="how the scatter of each pixel is found (default: %(default)s)",
+    )
+
+
+def _add_running(parser):
+    group = parser.add_argument_group("running")
+    group.add_argument(
+        "--threads", type=int, metavar="N", help="default: all cores it may use"
+    )
+    group.add_argument(
+        "-q",
+        "--quiet",
+        "--no-progress",
+        action="store_true",
+        help="no progress bar, only results and errors",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,393 @@
+"""The work of the command line as functions: from spectra files to result files.
+
+Inference goes through a file in blocks of rows and writes its table as it goes,
+so that memory does not grow with the number of spectra.
+"""
+
+import os
+import warnings
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import fitsio
+import numpy as np
+from astropy.io import fits
+
+from . import fitsfiles
+from .arrays import clean_spectra
+from .errors import BadPixelWarning, FileFormatError, InputError
+from .inference import STAR_STATUS
+from .kernels.gate import count_bad
+from .labels import unit
+from .model import CannonModel
+from .modelfile import KIND as MODEL
+from .spectra import KIND as SPECTRA
+from .spectra import SpectraFile
+from .training import PIXEL_STATUS
+
+LABELS, VALIDATION = "LABELS", "VALIDATION"  # kinds of the tables written here
+BLOCK = 1024  # spectra in memory at a time: 70 MB for 8575 pixels
+GRID_TOLERANCE = 1e-6  # relative; 0.3 km/s, a small part of any pixel
+
+
+def check_output(path, *inputs):
+    """Refuse a result file that could not be written after all the work.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to be written.
+    *inputs : str or Path
+        Files that it must not replace.
+
+    Raises
+    ------
+    InputError
+        The folder does not exist, or the path is a folder or one of the inputs.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise InputError(f"{path}: the folder {target.parent} does not exist; make it")
+    if target.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
+    if any(target == Path(os.path.realpath(name)) for name in inputs):
+        raise InputError(f"{path} is also an input and would be lost; choose another")
+
+
+def train(model, spectra, threads=None, progress=None):
+    """Train a model on all stars of a spectra file.
+
+    Parameters
+    ----------
+    model : CannonModel
+        Trained in place.
+    spectra : SpectraFile
+        With a column for each label of the model.
+    threads : int, optional
+    progress : callable, optional
+        Called with the number of pixels done.
+
+    Raises
+    ------
+    InputError
+        The flux is not normalised, or the stars cannot be trained on.
+    """
+    model.train(
+        *_training_set(model, spectra),
+        wavelength=spectra.wavelength,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def validate(model, spectra, folds=12, seed=0, threads=None, progress=None):
+    """Cross-validate a model on all stars of a spectra file.
+
+    Parameters
+    ----------
+    model : CannonModel
+        Its settings are used; it ends trained on all stars.
+    spectra : SpectraFile
+        With a column for each label of the model.
+    folds, seed : int
+    threads : int, optional
+    progress : callable, optional
+        Called with the number of stars done.
+
+    Returns
+    -------
+    CrossValidation
+
+    Raises
+    ------
+    InputError
+        The flux is not normalised, or the stars cannot be trained on.
+    """
+    return model.cross_validate(
+        *_training_set(model, spectra),
+        folds=folds,
+        seed=seed,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def infer(model, spectra, path, starts=8, block=BLOCK, threads=None, progress=None):
+    """Infer the labels of all spectra of a file and write them as a table.
+
+    Parameters
+    ----------
+    model : CannonModel
+    spectra : SpectraFile
+    path : str or Path
+        Of the table of labels, a row for each spectrum with its id.
+    starts : int
+        Descents per spectrum.
+    block : int
+        Spectra in memory at a time.
+    threads : int, optional
+    progress : callable, optional
+        Called with the number of spectra done.
+
+    Returns
+    -------
+    collections.Counter
+        Number of spectra for each name of STAR_STATUS.
+
+    Raises
+    ------
+    InputError
+        The flux is not normalised, or on other wavelengths than the model's.
+    """
+    spectra.require_normalised()
+    _check_grid(model, spectra)
+    if block < 1:
+        raise InputError(f"block is {block}; at least 1 spectrum at a time is needed")
+    inferrer = model.inferrer(starts, spectra.n_stars)
+    flags, bad = Counter(), 0
+    with fitsio.FITS(str(spectra.path)) as file, _table(path, spectra.n_stars) as write:
+        for start, flux, ivar in spectra.blocks(block):
+            bad += count_bad(flux, ivar)[0]
+            flux, ivar = clean_spectra(flux, ivar, warn=False)
+            result = inferrer.infer(flux, ivar, threads, progress)
+            write(_labels_table(result, file["STARS"]["id"][start : start + len(flux)]))
+            flags.update(_flags(result.status, STAR_STATUS))
+    if bad:
+        warnings.warn(
+            f"{bad:,} pixels of {spectra.path} have NaN, infinite, negative or absurd "
+            "flux or ivar: they count as zero weight",
+            BadPixelWarning,
+            stacklevel=2,
+        )
+    return flags
+
+
+def write_validation(path, validation, spectra):
+    """Write the given and the out-of-fold labels of a cross-validation as a table.
+
+    Parameters
+    ----------
+    path : str or Path
+    validation : CrossValidation
+    spectra : SpectraFile
+        The file it was made from.
+    """
+    table = _with_units(validation.to_table(), validation.label_names)
+    table.add_column(spectra.stars["id"], name="id", index=0)
+    fitsfiles.write_table(path, table, VALIDATION)
+
+
+def summary_lines(names, difference):
+    """Return how well labels agree, as lines of text.
+
+    Parameters
+    ----------
+    names : sequence of K str
+    difference : (N, K) array
+        Inferred minus given labels; values that are not finite are left out.
+
+    Returns
+    -------
+    list of str
+        A header, then one line for each label: mean difference, half the 16 to
+        84 percentile range, 1.4826 times the median absolute deviation from the
+        median, number of stars.
+    """
+    lines = [
+        f"{'label':<10} {'unit':<5} {'bias':>9} {'16-84':>9} {'MAD':>9} {'stars':>9}"
+    ]
+    for name, values in zip(names, difference.T, strict=True):
+        values = values[np.isfinite(values)]
+        if not len(values):
+            lines.append(f"{name:<10} {unit(name):<5} {'no star has a label':>39}")
+            continue
+        low, middle, high = np.percentile(values, (16, 50, 84))
+        mad = 1.4826 * np.median(np.abs(values - middle))
+        digits = 1 if high - low >= 10 else 4
+        numbers = (f"{x:>9.{digits}f}" for x in ((high - low) / 2, mad))
+        lines.append(
+            f"{name:<10} {unit(name):<5} {values.mean():>+9.{digits}f} "
+            f"{' '.join(numbers)} {len(values):>9,}"
+        )
+    return lines
+
+
+def describe(path):
+    """Say what a file of this package holds.
+
+    Parameters
+    ----------
+    path : str or Path
+        A model, a spectra file, or a table of labels or of a cross-validation.
+
+    Returns
+    -------
+    list of (str, str)
+        Names and values, in the order of reading.
+
+    Raises
+    ------
+    FileFormatError
+        The file is not one of these, or damaged.
+    """
+    kind, version = fitsfiles.read_kind(path)
+    describers = {
+        MODEL: _describe_model,
+        SPECTRA: _describe_spectra,
+        LABELS: _describe_table,
+        VALIDATION: _describe_table,
+    }
+    if kind not in describers:
+        raise FileFormatError(
+            f"{path} is a fastcannon file of kind {kind!r}, which this version does "
+            f"not know; it knows {', '.join(describers)}"
+        )
+    return [("kind", f"{kind}, format version {version}"), *describers[kind](path)]
+
+
+def _training_set(model, spectra):
+    """Return (labels, flux, ivar) of all stars of a spectra file."""
+    spectra.require_normalised()
+    labels = spectra.labels(model.label_names)
+    return labels, *spectra.read_rows(0, spectra.n_stars)
+
+
+def _check_grid(model, spectra):
+    """Refuse spectra on other wavelengths than the model's, where it knows its own."""
+    if len(model.s2) != spectra.n_pixels:
+        raise InputError(
+            f"{spectra.path} has {spectra.n_pixels} pixels and the model has "
+            f"{len(model.s2)}; resample the spectra to the model's wavelengths"
+        )
+    if model.wavelength is None:
+        return
+    apart = np.abs(spectra.wavelength / model.wavelength - 1.0).max()
+    if apart > GRID_TOLERANCE:
+        raise InputError(
+            f"the wavelengths of {spectra.path} differ from the model's by up to "
+            f"{apart:.1e} of their value; resample the spectra to the model's"
+        )
+
+
+def _labels_table(result, ids):
+    """Return the table of one block of an inference."""
+    table = _with_units(result.to_table(), result.label_names)
+    table.add_column(np.asarray(ids).astype(str), name="id", index=0)
+    return table
+
+
+def _with_units(table, label_names):
+    """Give the columns of labels their units; returns the table."""
+    for name in label_names:
+        for column in (name, f"e_{name}", f"{name}_inside", f"{name}_given"):
+            # FITS does not know dex: astropy would warn whenever it reads the file.
+            if column in table.colnames and unit(name) not in ("", "dex"):
+                table[column].unit = unit(name)
+    return table
+
+
+@contextmanager
+def _table(path, n_rows):
+    """Give a function that writes the next rows of a table of known length."""
+    with fitsfiles.atomic_path(path) as temporary:
+        with open(temporary, "wb") as handle:
+
+            def write(table):
+                _append(handle, table, n_rows)
+
+            yield write
+            handle.write(bytes(-handle.tell() % fitsfiles.BLOCK))
+        fitsfiles.stamp_checksums(temporary)
+
+
+def _append(handle, table, n_rows):
+    """Write rows of a table in FITS binary form, with the headers before the first."""
+    hdu = fitsfiles.table_to_hdu(table, LABELS)
+    if handle.tell() == 0:
+        hdu.header["NAXIS2"] = n_rows
+        primary = fits.PrimaryHDU().header
+        fitsfiles.identify(primary, LABELS, fitsfiles.TABLE_VERSION, 2)
+        for header in (primary, hdu.header):
+            fitsfiles.reserve_checksum(header)
+            handle.write(fitsfiles.header_bytes(header))
+    rows = np.empty(len(table), hdu.columns.dtype.newbyteorder(">"))
+    for name in rows.dtype.names:
+        rows[name] = table[name]
+    handle.write(rows.tobytes())
+
+
+def _flags(status, names):
+    """Return how many members of ``status`` have each bit of ``names`` set."""
+    counts = {name: np.count_nonzero(status & bit) for name, bit in names.items()}
+    return {name: int(count) for name, count in counts.items() if count}
+
+
+def flags_text(flags):
+    """Return counts of flags as text: "3 NO_DATA, 5 OUTSIDE_HULL", or "none"."""
+    return ", ".join(f"{count:,} {name}" for name, count in flags.items()) or "none"
+
+
+def _describe_model(path):
+    model = CannonModel.read(path)
+    labels = zip(model.label_names, model.fiducials, model.scales, strict=True)
+    return [
+        *(
+            (
+                f"label {name}",
+                f"fiducial {fiducial:.6g}, scale {scale:.6g} {unit(name)}",
+            )
+            for name, fiducial, scale in labels
+        ),
+        ("terms", f"{len(model.terms)}: {' '.join(model.terms.names)}"),
+        ("pixels", _pixels_text(len(model.s2), model.wavelength)),
+        ("flagged", flags_text(_flags(model.status, PIXEL_STATUS)) + " (pixels)"),
+        ("scatter", model.scatter),
+        ("l1", f"{model.l1:g}"),
+        ("censored", ", ".join(model.censors) or "none"),
+    ]
+
+
+def _describe_spectra(path):
+    with SpectraFile(path) as spectra:
+        stars = spectra.stars
+        columns = [
+            name + (f" [{stars[name].unit}]" if stars[name].unit else "")
+            for name in stars.colnames
+        ]
+        return [
+            ("normalised", "yes" if spectra.normalised else "no"),
+            ("spectra", f"{spectra.n_stars:,}"),
+            ("pixels", _pixels_text(spectra.n_pixels, spectra.wavelength)),
+            ("columns", ", ".join(columns)),
+        ]
+
+
+def _describe_table(path):
+    kind, _ = fitsfiles.read_kind(path)
+    with fitsfiles.open_verified(path, kind, fitsfiles.TABLE_VERSION) as hdus:
+        table = fitsfiles.hdu_to_table(hdus[kind])
+    errors = [name for name in table.colnames if name.startswith("e_")]
+    return [
+        ("spectra", f"{len(table):,}"),
+        ("labels", ", ".join(name.removeprefix("e_") for name in errors)),
+        *(
+            (f"median {name}", _median_text(table[name]))
+            for name in [*errors, "r_chi2", "snr"]
+        ),
+        ("flagged", flags_text(_flags(table["status"], STAR_STATUS)) + " (spectra)"),
+        ("columns", ", ".join(table.colnames)),
+    ]
+
+
+def _median_text(values):
+    """Return the median of the finite values as text."""
+    finite = values[np.isfinite(values)]
+    return f"{np.median(finite):.4g}" if len(finite) else "none"
+
+
+def _pixels_text(count, wavelength):
+    """Return the number of pixels and their range, where it is known."""
+    if wavelength is None:
+        return f"{count:,}"
+    return f"{count:,}, {wavelength[0]:.2f} to {wavelength[-1]:.2f} Angstrom"
