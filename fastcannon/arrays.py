@@ -12,7 +12,8 @@ def clean_spectra(flux, ivar, warn=True):
     """Return flux and ivar as the kernels need them; the caller's stay as they are.
 
     Masked or NaN flux, and NaN, infinite or negative ivar, become ivar 0; so do flux
-    beyond 1e10 and ivar beyond 1e15, which no normalised spectrum has. They are counted in one warning.
+    beyond 1e10 and ivar beyond 1e15, which no normalised spectrum has. They are counted
+    in one warning.
 
     Parameters
     ----------

@@ -116,7 +116,7 @@ def _exponent_rows(terms, n_labels):
     if not good or (table < 0).any():
         raise InputError(
             f"terms of shape {table.shape} and type {table.dtype}: expected strings "
-            f"such as 'TEFF^2' or a table of exponents (terms, {n_labels}), integers >= 0"
+            f"such as 'TEFF^2' or exponents (terms, {n_labels}), integers >= 0"
         )
     return [tuple(int(e) for e in row) for row in table]
 
