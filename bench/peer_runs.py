@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
+NAMES = {"annieslasso": "AnniesLasso", "thecannon": "TheCannon"}
 
 
 def peer_python(peer):
@@ -53,4 +54,4 @@ def run_peer(peer, model, train_labels, flux, ivar):
         command = [peer_python(peer), HERE / "peers.py", peer, given, found]
         subprocess.run(command, check=True, capture_output=True)
         with np.load(found) as answer:
-            return answer["labels"], float(answer["seconds"]), str(answer["version"])
+            return answer["labels"], float(answer["seconds"]), f"{NAMES[peer]} {answer['version']}"

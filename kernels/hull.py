@@ -332,7 +332,8 @@ def confine_spectra(
     coefficients : ndarray, (S, Q)
         chi^2 of every spectrum as a polynomial.
     starts : ndarray, (S, K)
-        A second start inside the hull for every spectrum.
+        A second point inside the hull for every spectrum: a start where it lies lower
+        than what the first leads to.
     gather, program, degree :
         Of `polynomial.hessian_table`.
     vertices : ndarray, (K, n)
@@ -353,10 +354,12 @@ def confine_spectra(
         value_out[s] = _descend_inside(
             rows, program, degree, vertices, max_steps, tolerance, x_inout[s]
         )
+        # a start that lies lower already is in a deeper basin
         other[:] = starts[s]
-        value = _descend_inside(
-            rows, program, degree, vertices, max_steps, tolerance, other
-        )
+        value = _descend_inside(rows, program, degree, vertices, 0, tolerance, other)
         if value < value_out[s]:
+            value = _descend_inside(
+                rows, program, degree, vertices, max_steps, tolerance, other
+            )
             value_out[s] = value
             x_inout[s] = other

@@ -362,7 +362,7 @@ def outside_hull(x, vertices, margin):
 
 
 def confine_spectra(coefficients, starts, pairs, vertices, max_steps, tolerance, x):
-    """Find the lowest chi^2 inside the hull from two starts: projected Newton steps.
+    """Find the lowest chi^2 inside the hull by projected Newton steps.
 
     Parameters
     ----------
@@ -389,8 +389,10 @@ def confine_spectra(coefficients, starts, pairs, vertices, max_steps, tolerance,
             value, gradient, hessian = evaluate(x, c, pairs)
         return value, tuple(x)
 
-    found = [
-        min(descend_from(x[s], c), descend_from(starts[s], c))
-        for s, c in enumerate(coefficients)
-    ]
+    found = []
+    for s, c in enumerate(coefficients):
+        lowest = descend_from(x[s], c)
+        if evaluate(starts[s], c, pairs)[0] < lowest[0]:
+            lowest = descend_from(starts[s], c)
+        found.append(lowest)
     return np.array([f[1] for f in found]), np.array([f[0] for f in found])
