@@ -54,4 +54,8 @@ def run_peer(peer, model, train_labels, flux, ivar):
         command = [peer_python(peer), HERE / "peers.py", peer, given, found]
         subprocess.run(command, check=True, capture_output=True)
         with np.load(found) as answer:
-            return answer["labels"], float(answer["seconds"]), f"{NAMES[peer]} {answer['version']}"
+            return (
+                answer["labels"],
+                float(answer["seconds"]),
+                f"{NAMES[peer]} {answer['version']}",
+            )

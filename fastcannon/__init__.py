@@ -1,36 +1,38 @@
 """fastcannon: put stellar labels of spectroscopic surveys on one scale."""
 
-from . import continuum
-from .errors import (
-    BadPixelWarning,
-    FastcannonError,
-    FastcannonWarning,
-    FileFormatError,
-    InputError,
-    TrainingWarning,
-)
-from .inference import STAR_STATUS, InferenceResult
-from .model import CannonModel, L1Path
-from .spectra import SpectraFile, write_spectra
-from .training import PIXEL_STATUS
-from .validation import CrossValidation
+from importlib import import_module
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "PIXEL_STATUS",
-    "STAR_STATUS",
-    "BadPixelWarning",
-    "CannonModel",
-    "CrossValidation",
-    "FastcannonError",
-    "FastcannonWarning",
-    "FileFormatError",
-    "InferenceResult",
-    "InputError",
-    "L1Path",
-    "SpectraFile",
-    "TrainingWarning",
-    "continuum",
-    "write_spectra",
-]
+# Where each public name is. They are imported when first asked for, so that
+# ``fastcannon --help`` does not wait for the compiler's library.
+_PLACES = {
+    "PIXEL_STATUS": "training",
+    "STAR_STATUS": "inference",
+    "BadPixelWarning": "errors",
+    "CannonModel": "model",
+    "CrossValidation": "validation",
+    "FastcannonError": "errors",
+    "FastcannonWarning": "errors",
+    "FileFormatError": "errors",
+    "InferenceResult": "inference",
+    "InputError": "errors",
+    "L1Path": "model",
+    "SpectraFile": "spectra",
+    "TrainingWarning": "errors",
+    "write_spectra": "spectra",
+}
+
+__all__ = sorted([*_PLACES, "continuum"])
+
+
+def __getattr__(name):
+    if name == "continuum":
+        return import_module(".continuum", __name__)
+    if name in _PLACES:
+        return getattr(import_module(f".{_PLACES[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return [*globals(), *__all__]

@@ -6,9 +6,12 @@ import numpy as np
 
 from .errors import BadPixelWarning, InputError
 from .kernels.gate import clean_rows, count_bad
+from .parallel import ranges, run_blocks
+
+ROWS = 256  # spectra at a time
 
 
-def clean_spectra(flux, ivar, warn=True):
+def clean_spectra(flux, ivar, warn=True, threads=None):
     """Return flux and ivar as the kernels need them; the caller's stay as they are.
 
     Masked or NaN flux, and NaN, infinite or negative ivar, become ivar 0; so do flux
@@ -21,6 +24,8 @@ def clean_spectra(flux, ivar, warn=True):
         Normalised flux and its inverse variance, of any real type.
     warn : bool
         False where the same spectra were warned about before.
+    threads : int, optional
+        Default: all cores.
 
     Returns
     -------
@@ -44,7 +49,7 @@ def clean_spectra(flux, ivar, warn=True):
             f"flux has shape {flux.shape} but ivar has shape {ivar.shape}; "
             "they must agree"
         )
-    n_bad, n_unknown = count_bad(flux, ivar)
+    n_bad, n_unknown = _count(flux, ivar, threads)
     masked = 0
     for mask in (masked_flux, masked_ivar):
         if mask is not None:
@@ -64,6 +69,16 @@ def clean_spectra(flux, ivar, warn=True):
             stacklevel=3,
         )
     return flux, ivar
+
+
+def _count(flux, ivar, threads):
+    """Bad pixels, and pixels without information whose flux is not a number."""
+
+    def task(start, stop):
+        return count_bad(flux[start:stop], ivar[start:stop])
+
+    blocks = run_blocks(task, ranges(len(flux), ROWS), threads)
+    return tuple(sum(counts) for counts in zip(*blocks, strict=True)) or (0, 0)
 
 
 def _as_float32(values, name):

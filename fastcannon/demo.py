@@ -60,7 +60,6 @@ def run_demo(folder, n_training=1000, n_survey=4000, n_pixels=2000):
     print("\nWritten:")
     for path in sorted(folder.iterdir()):
         print(f"  {path}")
-    print(f"\nTry: fastcannon info {folder / 'labels.fits'}")
 
 
 def _simulate(path, n_stars, n_pixels, seed):

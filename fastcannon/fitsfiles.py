@@ -190,12 +190,13 @@ def table_to_hdu(table, extname):
     for column in plain.itercols():
         column.unit = column.description = None
     try:
-        hdu = fits.table_to_hdu(plain, name=extname)
+        hdu = fits.table_to_hdu(plain)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"the table {extname} cannot be written as FITS: {error}; "
             "use numbers, booleans and plain ASCII text"
         ) from error
+    hdu.name = extname
     for number, name in enumerate(plain.colnames, start=1):
         info = table[name].info
         if info.unit is not None:

@@ -11,9 +11,6 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.cluster.vq import kmeans2
-from scipy.spatial import cKDTree
-from scipy.stats import qmc
 
 from .errors import InputError, check_whole
 from .kernels.finish import finish_spectra
@@ -153,6 +150,10 @@ def make_starts(x):
     ndarray, (J, K)
         J is at most N_STARTS.
     """
+    # Slow to import, and inference with a trained model does without.
+    from scipy.cluster.vq import kmeans2
+    from scipy.stats import qmc
+
     n_labels = x.shape[1]
     n_centres = min(N_STARTS // 2 - 1, len(np.unique(x, axis=0)))
     with warnings.catch_warnings():
@@ -174,8 +175,9 @@ def nearest_starts(starts):
     n = min(2 * starts.shape[1], len(starts) - 1)
     if n == 0:
         return np.zeros((len(starts), 0), dtype=np.int64)
-    found = cKDTree(starts).query(starts, n + 1)[1]
-    return np.ascontiguousarray(found[:, 1:], dtype=np.int64)
+    apart = ((starts[:, None, :] - starts[None, :, :]) ** 2).sum(axis=2)
+    np.fill_diagonal(apart, np.inf)
+    return np.argsort(apart, axis=1, kind="stable")[:, :n].astype(np.int64)
 
 
 def choose_method(terms, n_pixels, n_spectra, n_descents):
@@ -291,6 +293,7 @@ class Inferrer:
         if hull is not None:
             _, outside = self._project(starts)
             self.inside_starts = starts[~outside]
+            self._inside_pairs = terms.pair_vectors(self.inside_starts).T
         if method == "auto":
             method = choose_method(terms, len(self.s2), n_spectra, self.n_descents)
         self.method = method
@@ -525,8 +528,7 @@ class Inferrer:
         x = x.copy()
         value = np.empty(len(x))
         program, gather, degree = self.terms.hessian
-        starts = self.terms.pair_vectors(self.inside_starts)
-        best = np.argmin(coefficients @ starts.T, axis=1)
+        best = np.argmin(coefficients @ self._inside_pairs, axis=1)
         confine_spectra(
             coefficients,
             self.inside_starts[best],

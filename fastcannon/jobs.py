@@ -149,7 +149,7 @@ def infer(model, spectra, path, starts=8, block=BLOCK, threads=None, progress=No
     with fitsio.FITS(str(spectra.path)) as file, _table(path, spectra.n_stars) as write:
         for start, flux, ivar in spectra.blocks(block):
             bad += count_bad(flux, ivar)[0]
-            flux, ivar = clean_spectra(flux, ivar, warn=False)
+            flux, ivar = clean_spectra(flux, ivar, warn=False, threads=threads)
             result = inferrer.infer(flux, ivar, threads, progress)
             write(_labels_table(result, file["STARS"]["id"][start : start + len(flux)]))
             flags.update(_flags(result.status, STAR_STATUS))

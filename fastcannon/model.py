@@ -176,7 +176,7 @@ class CannonModel:
             For shapes, types, names or labels that cannot be trained on.
         """
         labels = label_array(labels, self.label_names)
-        flux, ivar = clean_spectra(flux, ivar)
+        flux, ivar = clean_spectra(flux, ivar, threads=threads)
         self._check_training(labels, flux, ivar)
         wavelength = _check_wavelength(wavelength, flux.shape[1])
         fiducials, scales = _percentile_scaling(labels, self.label_names)
@@ -236,7 +236,7 @@ class CannonModel:
         InputError
             For shapes or types that cannot be used, or an untrained model.
         """
-        flux, ivar = clean_spectra(flux, ivar)
+        flux, ivar = clean_spectra(flux, ivar, threads=threads)
         self._check_pixels(flux)
         inferrer = self.inferrer(starts, len(flux), precision, method)
         return inferrer.infer(flux, ivar, threads, progress)
@@ -329,7 +329,7 @@ class CannonModel:
         free = CannonModel(self.label_names)
         free.terms, free.censors = self.terms, self.censors
         labels = label_array(labels, self.label_names)
-        flux, ivar = clean_spectra(flux, ivar)
+        flux, ivar = clean_spectra(flux, ivar, threads=threads)
         free.train(labels, flux, ivar, threads=threads)
         groups, designs = free.designs(free.scale_labels(labels), flux.shape[1])
         theta, violation, status = train_path(

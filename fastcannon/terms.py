@@ -72,6 +72,10 @@ class Terms:
         return monomial_program(self.exponents)
 
     @cached_property
+    def _pair_program(self):
+        return monomial_program(self.pairs[0])
+
+    @cached_property
     def derivatives(self):
         """Program, first and second derivatives (`derivative_tables`)."""
         return derivative_tables(self.exponents)
@@ -92,7 +96,7 @@ class Terms:
 
     def pair_vectors(self, x):
         """Distinct products of two terms (N, Q) at scaled labels (N, K)."""
-        return _evaluate(x, *monomial_program(self.pairs[0]))
+        return _evaluate(x, *self._pair_program)
 
     def subset(self, kept):
         """The terms where the boolean array ``kept`` (T,) is true."""

@@ -90,7 +90,7 @@ def assign_folds(n_stars, folds, seed):
 def cross_validate(model, labels, flux, ivar, folds, seed, starts, threads, progress):
     """See `CannonModel.cross_validate`."""
     labels = label_array(labels, model.label_names)
-    flux, ivar = clean_spectra(flux, ivar)
+    flux, ivar = clean_spectra(flux, ivar, threads=threads)
     fold = assign_folds(len(labels), folds, seed)
     model.train(labels, flux, ivar, wavelength=model.wavelength, threads=threads)
     x = model.scale_labels(labels)

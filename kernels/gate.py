@@ -1,10 +1,12 @@
 """Which pixels carry no usable number, and how they are made harmless."""
 
+import numpy as np
+
 from .compile import kernel
 
 # beyond these a normalised spectrum is not meant, and float32 overflows on the way
-LARGEST_FLUX = 1e10
-LARGEST_IVAR = 1e15
+LARGEST_FLUX = np.float32(1e10)
+LARGEST_IVAR = np.float32(1e15)
 
 
 @kernel
@@ -25,13 +27,20 @@ def count_bad(flux, ivar):
     """
     bad = 0
     unknown = 0
+    zero = np.float32(0)
+    one = np.float32(1)
     for s in range(flux.shape[0]):
+        # counted in float32 (exact to 2**24), which fills the vector lanes
+        bad_here = zero
+        unknown_here = zero
         for p in range(flux.shape[1]):
             good_flux = abs(flux[s, p]) < LARGEST_FLUX
-            good_ivar = (ivar[s, p] >= 0) & (ivar[s, p] < LARGEST_IVAR)
-            empty = ivar[s, p] == 0
-            bad += 0 if good_ivar & (good_flux | empty) else 1
-            unknown += 1 if empty & (not good_flux) else 0
+            good_ivar = (ivar[s, p] >= zero) & (ivar[s, p] < LARGEST_IVAR)
+            empty = ivar[s, p] == zero
+            bad_here += zero if good_ivar & (good_flux | empty) else one
+            unknown_here += zero if good_flux | (not empty) else one
+        bad += int(bad_here)
+        unknown += int(unknown_here)
     return bad, unknown
 
 

@@ -36,12 +36,16 @@ def _lowest_vertex(vertices, direction, work_score):
         d0 = direction[k]
         for i in range(n_vertices):
             work_score[i] += d0 * vertices[k, i]
+    # np.argmin by pairs, whose lower members are found without waiting for each other
     lowest = 0
     score = work_score[0]
-    for i in range(1, n_vertices):
-        if work_score[i] < score:
-            score = work_score[i]
-            lowest = i
+    for i in range(0, n_vertices - 1, 2):
+        lower = min(work_score[i], work_score[i + 1])
+        if lower < score:
+            score = lower
+            lowest = i if work_score[i] <= work_score[i + 1] else i + 1
+    if work_score[n_vertices - 1] < score:
+        lowest = n_vertices - 1
     return lowest
 
 

@@ -1,6 +1,7 @@
 """The command line: the answers of the library, and one sentence on bad input."""
 
 import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -229,6 +230,11 @@ def test_help_shows_an_example(command, capsys):
         main([command, "--help"])
     assert stop.value.code == 0
     assert f"example:\n  fastcannon {command} " in capsys.readouterr().out
+
+
+def test_help_does_not_wait_for_the_library():
+    code = "import sys, fastcannon.cli; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,14 @@ def test_outliers_are_counted_and_do_not_stretch_the_panel():
     assert axis.get_ylim()[1] < 8000.0
 
 
+def test_more_than_three_labels_take_a_second_row():
+    values = np.arange(20.0).reshape(5, 4)
+    figure = one_to_one(values, values, ["a", "b", "c", "d"])
+    assert len(figure.axes) == 4
+    rows = {round(axis.get_subplotspec().rowspan.start) for axis in figure.axes}
+    assert rows == {0, 1}
+
+
 def test_given_axes_are_used():
     figure = Figure()
     axes = figure.subplots(1, 3)
