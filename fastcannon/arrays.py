@@ -6,39 +6,33 @@ import numpy as np
 
 from .errors import BadPixelWarning, InputError
 from .kernels.gate import clean_rows, count_bad
-from .parallel import ranges, run_blocks
-
-ROWS = 256  # spectra at a time
 
 
-def clean_spectra(flux, ivar, warn=True, threads=None):
-    """Return flux and ivar as the kernels need them; the caller's stay as they are.
-
-    Masked or NaN flux, and NaN, infinite or negative ivar, become ivar 0; so do flux
-    beyond 1e10 and ivar beyond 1e15, which no normalised spectrum has. They are counted
-    in one warning.
+def check_spectra(flux, ivar):
+    """Refuse arrays of spectra that cannot be used, without looking at the pixels.
 
     Parameters
     ----------
     flux, ivar : array_like, (S, P)
-        Normalised flux and its inverse variance, of any real type.
-    warn : bool
-        False where the same spectra were warned about before.
-    threads : int, optional
-        Default: all cores.
+        Normalised flux and its inverse variance, of any real type, maybe masked.
 
     Returns
     -------
-    flux, ivar : ndarray, (S, P), float32
-        C-contiguous and finite; the arrays given where they already are.
+    flux, ivar : ndarray, (S, P)
+        Of the type given.
 
     Raises
     ------
     InputError
         Where shapes or types cannot be used.
     """
-    flux, masked_flux = _as_float32(flux, "flux")
-    ivar, masked_ivar = _as_float32(ivar, "ivar")
+    flux, ivar = np.ma.asanyarray(flux), np.ma.asanyarray(ivar)
+    for name, values in (("flux", flux), ("ivar", ivar)):
+        if values.dtype.kind not in "fiu":
+            raise InputError(
+                f"{name} has type {values.dtype}; "
+                "expected real numbers (float or integer)"
+            )
     if flux.ndim != 2:
         raise InputError(
             f"flux has shape {flux.shape}; expected (stars, pixels): "
@@ -49,48 +43,75 @@ def clean_spectra(flux, ivar, warn=True, threads=None):
             f"flux has shape {flux.shape} but ivar has shape {ivar.shape}; "
             "they must agree"
         )
-    n_bad, n_unknown = _count(flux, ivar, threads)
-    masked = 0
-    for mask in (masked_flux, masked_ivar):
-        if mask is not None:
-            masked += int(mask.sum())
-    if n_bad or n_unknown or masked:
-        flux, ivar = flux.copy(), ivar.copy()
-        for mask in (masked_flux, masked_ivar):
-            if mask is not None:
-                ivar[mask] = 0.0
-        clean_rows(flux, ivar)
-    if warn and (n_bad or masked):
-        warnings.warn(
-            f"{n_bad + masked} of {flux.size} pixels have masked, NaN, infinite, "
-            "negative or absurd values (flux beyond 1e10, ivar beyond 1e15): "
-            "they count as zero weight",
-            BadPixelWarning,
-            stacklevel=3,
-        )
     return flux, ivar
 
 
-def _count(flux, ivar, threads):
-    """Bad pixels, and pixels without information whose flux is not a number."""
+def clean_block(flux, ivar):
+    """Return spectra as the kernels need them; the caller's stay as they are.
 
-    def task(start, stop):
-        return count_bad(flux[start:stop], ivar[start:stop])
+    Masked or NaN flux, and NaN, infinite or negative ivar, become ivar 0; so do flux
+    beyond 1e10 and ivar beyond 1e15, which no normalised spectrum has.
 
-    blocks = run_blocks(task, ranges(len(flux), ROWS), threads)
-    return tuple(sum(counts) for counts in zip(*blocks, strict=True)) or (0, 0)
+    Parameters
+    ----------
+    flux, ivar : ndarray, (S, P)
+        Of `check_spectra`.
+
+    Returns
+    -------
+    flux, ivar : ndarray, (S, P), float32
+        C-contiguous and finite; the arrays given where they already are.
+    n_bad : int
+        Pixels that were made to count as zero weight.
+    """
+    flux, masked_flux = _as_float32(flux)
+    ivar, masked_ivar = _as_float32(ivar)
+    n_bad, n_unknown = count_bad(flux, ivar)
+    masks = [mask for mask in (masked_flux, masked_ivar) if mask is not None]
+    if n_bad or n_unknown or masks:
+        flux, ivar = flux.copy(), ivar.copy()
+        for mask in masks:
+            ivar[mask] = 0.0
+            n_bad += int(mask.sum())
+        clean_rows(flux, ivar)
+    return flux, ivar, n_bad
 
 
-def _as_float32(values, name):
+def clean_spectra(flux, ivar):
+    """Check and clean all spectra at once; bad pixels are counted in one warning.
+
+    Parameters
+    ----------
+    flux, ivar : array_like, (S, P)
+        See `check_spectra`.
+
+    Returns
+    -------
+    flux, ivar : ndarray, (S, P), float32
+        See `clean_block`.
+    """
+    flux, ivar, n_bad = clean_block(*check_spectra(flux, ivar))
+    warn_bad(n_bad, flux.size)
+    return flux, ivar
+
+
+def warn_bad(n_bad, n_pixels):
+    """Warn of pixels that count as zero weight, if there are any."""
+    if n_bad:
+        warnings.warn(
+            f"{n_bad:,} of {n_pixels:,} pixels have masked, NaN, infinite, "
+            "negative or absurd values (flux beyond 1e10, ivar beyond 1e15): "
+            "they count as zero weight",
+            BadPixelWarning,
+            stacklevel=4,
+        )
+
+
+def _as_float32(values):
     """Return a C-contiguous native float32 array and the mask, if the input has one."""
     mask = np.ma.getmask(values)
-    values = np.asarray(np.ma.getdata(values))
-    if values.dtype.kind not in "fiu":
-        raise InputError(
-            f"{name} has type {values.dtype}; expected real numbers (float or integer)"
-        )
     with np.errstate(over="ignore"):
-        values = np.ascontiguousarray(values, dtype=np.float32)
+        values = np.ascontiguousarray(np.ma.getdata(values), dtype=np.float32)
     return values, None if mask is np.ma.nomask or not mask.any() else mask
 
 

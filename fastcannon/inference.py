@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .arrays import clean_block
 from .errors import InputError, check_whole
 from .kernels.finish import finish_spectra
 from .kernels.hull import confine_spectra, outside_hull
@@ -21,7 +22,7 @@ from .kernels.polynomial import pair_products
 from .kernels.stream import stream_spectra
 from .kernels.weights import CHUNK as CHUNK_PIXELS
 from .kernels.weights import chunk_theta, weigh_residuals, weigh_spectra
-from .parallel import ranges, run_blocks
+from .parallel import Scratch, ranges, run_blocks
 
 STAR_STATUS = {
     "NO_DATA": 1,  # not more usable pixels than labels: labels are NaN
@@ -72,6 +73,8 @@ class InferenceResult:
         inside, or where the model does not know its training labels.
     status : ndarray, (S,), int64
         Bits of STAR_STATUS.
+    bad_pixels : int
+        Pixels of all spectra that held no usable number and had zero weight.
     """
 
     label_names: tuple
@@ -85,6 +88,7 @@ class InferenceResult:
     inside_labels: np.ndarray
     inside_chi2: np.ndarray
     status: np.ndarray
+    bad_pixels: int = 0
 
     @classmethod
     def empty(cls, label_names, n_spectra):
@@ -114,7 +118,7 @@ class InferenceResult:
     def put(self, rows, other):
         """Copy another result into some rows of this one."""
         for name, values in vars(other).items():
-            if name != "label_names":
+            if isinstance(values, np.ndarray):
                 getattr(self, name)[rows] = values
 
     def to_table(self):
@@ -297,21 +301,26 @@ class Inferrer:
         if method == "auto":
             method = choose_method(terms, len(self.s2), n_spectra, self.n_descents)
         self.method = method
+        self._scratch = Scratch()
         self._prepare_products()
 
     def infer(self, flux, ivar, threads=None, progress=None):
-        """Infer labels of clean spectra (`arrays.clean_spectra`), (S, P) float32."""
+        """Infer the labels of spectra that `arrays.check_spectra` let pass, (S, P)."""
         result = InferenceResult.empty(self.label_names, len(flux))
 
         def task(start, stop):
             rows = slice(start, stop)
-            result.put(rows, self._infer_block(flux[rows], ivar[rows]))
+            # cleaned here, because the block is in the cache when it is weighed
+            clean_flux, clean_ivar, n_bad = clean_block(flux[rows], ivar[rows])
+            result.put(rows, self._infer_block(clean_flux, clean_ivar))
+            return n_bad
 
         def advance(block):
             progress(block[1] - block[0])
 
         blocks = ranges(len(flux), SPECTRA_BLOCK)
-        run_blocks(task, blocks, threads, None if progress is None else advance)
+        advance = None if progress is None else advance
+        result.bad_pixels = sum(run_blocks(task, blocks, threads, advance))
         return result
 
     def _infer_block(self, flux, ivar):
@@ -367,8 +376,8 @@ class Inferrer:
 
     def _weigh(self, flux, ivar, found):
         """Weights, weighted pivoted flux and their constant; signal to noise."""
-        w = np.empty(flux.shape, dtype=self.dtype)
-        wr = np.empty(flux.shape, dtype=self.dtype)
+        w = self._scratch.array("w", flux.shape, self.dtype)
+        wr = self._scratch.array("wr", flux.shape, self.dtype)
         constant = np.empty(len(flux))
         s2, pivot = self.s2.astype(self.dtype), self.theta[:, 0].astype(self.dtype)
         weigh_spectra(flux, ivar, s2, pivot, w, wr, constant, found.n_pixels)
@@ -480,7 +489,8 @@ class Inferrer:
         chi2, projected = np.zeros(len(x)), np.zeros(vectors.shape)
         # a piece of the pixels at a time, so that the model stays in the cache
         for start, stop in ranges(flux.shape[1], RESIDUAL_PIECE):
-            piece = vectors @ self._theta_t[:, start:stop]
+            piece = self._scratch.array("piece", (len(x), stop - start), np.float64)
+            np.matmul(vectors, self._theta_t[:, start:stop], out=piece)
             weigh_residuals(flux, ivar, self.s2, start, piece, chi2)
             projected += piece @ self.theta[start:stop]
         return chi2, projected

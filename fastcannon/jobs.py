@@ -5,7 +5,6 @@ so that memory does not grow with the number of spectra.
 """
 
 import os
-import warnings
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,9 @@ import numpy as np
 from astropy.io import fits
 
 from . import fitsfiles
-from .arrays import clean_spectra
-from .errors import BadPixelWarning, FileFormatError, InputError
+from .arrays import warn_bad
+from .errors import FileFormatError, InputError
 from .inference import STAR_STATUS
-from .kernels.gate import count_bad
 from .labels import unit
 from .model import CannonModel
 from .modelfile import KIND as MODEL
@@ -148,18 +146,11 @@ def infer(model, spectra, path, starts=8, block=BLOCK, threads=None, progress=No
     flags, bad = Counter(), 0
     with fitsio.FITS(str(spectra.path)) as file, _table(path, spectra.n_stars) as write:
         for start, flux, ivar in spectra.blocks(block):
-            bad += count_bad(flux, ivar)[0]
-            flux, ivar = clean_spectra(flux, ivar, warn=False, threads=threads)
             result = inferrer.infer(flux, ivar, threads, progress)
+            bad += result.bad_pixels
             write(_labels_table(result, file["STARS"]["id"][start : start + len(flux)]))
             flags.update(_flags(result.status, STAR_STATUS))
-    if bad:
-        warnings.warn(
-            f"{bad:,} pixels of {spectra.path} have NaN, infinite, negative or absurd "
-            "flux or ivar: they count as zero weight",
-            BadPixelWarning,
-            stacklevel=2,
-        )
+    warn_bad(bad, spectra.n_stars * spectra.n_pixels)
     return flags
 
 

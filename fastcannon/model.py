@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from .arrays import clean_spectra, label_array
+from .arrays import check_spectra, clean_spectra, label_array, warn_bad
 from .errors import InputError, TrainingWarning
 from .inference import Inferrer, make_starts
 from .kernels.hull import hull_vertices
@@ -176,7 +176,7 @@ class CannonModel:
             For shapes, types, names or labels that cannot be trained on.
         """
         labels = label_array(labels, self.label_names)
-        flux, ivar = clean_spectra(flux, ivar, threads=threads)
+        flux, ivar = clean_spectra(flux, ivar)
         self._check_training(labels, flux, ivar)
         wavelength = _check_wavelength(wavelength, flux.shape[1])
         fiducials, scales = _percentile_scaling(labels, self.label_names)
@@ -236,10 +236,12 @@ class CannonModel:
         InputError
             For shapes or types that cannot be used, or an untrained model.
         """
-        flux, ivar = clean_spectra(flux, ivar, threads=threads)
+        flux, ivar = check_spectra(flux, ivar)
         self._check_pixels(flux)
         inferrer = self.inferrer(starts, len(flux), precision, method)
-        return inferrer.infer(flux, ivar, threads, progress)
+        result = inferrer.infer(flux, ivar, threads, progress)
+        warn_bad(result.bad_pixels, flux.size)
+        return result
 
     def inferrer(self, starts=8, n_spectra=1, precision="single", method="auto"):
         """Prepare inference once, for spectra that come in parts.
@@ -329,7 +331,7 @@ class CannonModel:
         free = CannonModel(self.label_names)
         free.terms, free.censors = self.terms, self.censors
         labels = label_array(labels, self.label_names)
-        flux, ivar = clean_spectra(flux, ivar, threads=threads)
+        flux, ivar = clean_spectra(flux, ivar)
         free.train(labels, flux, ivar, threads=threads)
         groups, designs = free.designs(free.scale_labels(labels), flux.shape[1])
         theta, violation, status = train_path(

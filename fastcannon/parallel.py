@@ -6,10 +6,13 @@ same bytes for any number of threads, and avoids BLAS workers spinning on the
 cores that the kernels need.
 """
 
+import math
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from .errors import check_whole
@@ -29,6 +32,21 @@ def single_threaded_blas():
     """Hold every BLAS in the process to one thread while the context lasts."""
     with threadpool_limits(limits=1, user_api="blas"):
         yield
+
+
+class Scratch(threading.local):
+    """Work arrays of a thread that last: new ones cost more than their filling."""
+
+    def __init__(self):
+        self._kept = {}
+
+    def array(self, name, shape, dtype=np.float64):
+        """Return an array of undefined content; the next of this name replaces it."""
+        size = math.prod(shape)
+        kept = self._kept.get(name)
+        if kept is None or kept.size < size or kept.dtype != dtype:
+            kept = self._kept[name] = np.empty(size, dtype)
+        return kept[:size].reshape(shape)
 
 
 def ranges(total, size):

@@ -24,7 +24,7 @@ from .kernels.scatter import (
     scatter_sums,
     start_scatter,
 )
-from .parallel import ranges, run_blocks
+from .parallel import Scratch, ranges, run_blocks
 from .terms import Terms
 
 PIXEL_STATUS = {
@@ -44,6 +44,8 @@ SCATTER_GRID = np.append(0.0, np.geomspace(1e-4, 4.0, 9)).astype(np.float32)
 SCATTER_STEPS = 3  # Newton steps from the best of the grid
 LASSO_TOLERANCE = 1e-10
 LASSO_ROUNDS = 1000
+
+scratch = Scratch()
 
 
 @dataclass
@@ -290,7 +292,7 @@ def typical_variance(block):
 
 def normal_factors(block, s2, design):
     """Factored normal matrices (B, T, T) at fixed s2, dropped terms (B,)."""
-    weights = np.empty(block.flux.shape)
+    weights = scratch.array("weights", block.flux.shape)
     train_weights(block.ivar, s2, weights)
     moments = weights @ design.moments
     n_terms = design.v.shape[1]
@@ -302,7 +304,7 @@ def normal_factors(block, s2, design):
 
 def right_side(block, s2, design):
     """Sums of w f v over stars, (B, T)."""
-    weights = np.empty(block.flux.shape)
+    weights = scratch.array("weights", block.flux.shape)
     train_weights(block.ivar, s2, weights)
     weights *= block.flux
     return weights @ design.v
@@ -344,8 +346,8 @@ def _settle_scatter(block, theta, s2, lower, scale, design):
 
 def likelihood_gradient(block, theta, s2, design):
     """Sums over stars for one joint step: (B, 5), sums of w r v and of w^2 r v."""
-    wr = theta @ design.v.T
-    w2r = np.empty(wr.shape)
+    wr = np.matmul(theta, design.v.T, out=scratch.array("wr", block.flux.shape))
+    w2r = scratch.array("w2r", wr.shape)
     sums = np.empty((len(block), 5))
     scatter_sums(block.flux, block.ivar, s2, wr, w2r, sums)
     return sums, wr @ design.v, w2r @ design.v
@@ -367,7 +369,7 @@ def lasso_block(block, s2, design, strengths):
     status : ndarray, (L, B), int64
     """
     shape = (len(strengths), len(block))
-    weights = np.empty(block.flux.shape)
+    weights = scratch.array("weights", block.flux.shape)
     train_weights(block.ivar, s2, weights)
     moments = weights @ design.moments
     weights *= block.flux

@@ -15,6 +15,7 @@ from .training import (
     PixelBlock,
     fit_usable,
     pixel_blocks,
+    scratch,
 )
 
 FOLDS = 12  # with more, blocks of pixels shrink, so that memory does not grow
@@ -90,7 +91,7 @@ def assign_folds(n_stars, folds, seed):
 def cross_validate(model, labels, flux, ivar, folds, seed, starts, threads, progress):
     """See `CannonModel.cross_validate`."""
     labels = label_array(labels, model.label_names)
-    flux, ivar = clean_spectra(flux, ivar, threads=threads)
+    flux, ivar = clean_spectra(flux, ivar)
     fold = assign_folds(len(labels), folds, seed)
     model.train(labels, flux, ivar, wavelength=model.wavelength, threads=threads)
     x = model.scale_labels(labels)
@@ -185,11 +186,13 @@ def _shift_block(block, design, edges, theta, s2):
     finite = np.isfinite(s2)
     known = np.where(finite, s2, 0.0)
 
-    wr = theta @ design.v.T
-    w, w2, w3, w2r, w3r = (np.empty(wr.shape) for _ in range(5))
+    wr = np.matmul(theta, design.v.T, out=scratch.array("wr", block.flux.shape))
+    names = ("weights", "w2", "w3", "w2r", "w3r")
+    w, w2, w3, w2r, w3r = (scratch.array(name, wr.shape) for name in names)
     sums = np.empty((len(block), n_folds, 6))
     weight_powers(block.flux, block.ivar, known, edges, wr, w, w2, w3, w2r, w3r, sums)
-    moments = np.empty((3, n_folds, len(block), design.moments.shape[1]))
+    shape = (3, n_folds, len(block), design.moments.shape[1])
+    moments = scratch.array("moments", shape)
     vectors = np.empty((3, n_folds, len(block), n_terms))
     for f in range(n_folds):
         stars = slice(edges[f], edges[f + 1])
