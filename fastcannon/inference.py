@@ -33,6 +33,7 @@ STAR_STATUS = {
 
 N_STARTS = 64  # points at which chi^2 is evaluated before any descent
 SPECTRA_BLOCK = 256
+ROWS_IN_CACHE = 16
 MOST_STEPS = 100
 STEP_TOLERANCE = 1e-6  # predicted decrease of chi^2 that ends a descent
 REFINEMENTS = 20  # last steps in double precision, where one is not enough
@@ -380,11 +381,23 @@ class Inferrer:
         wr = self._scratch.array("wr", flux.shape, self.dtype)
         constant = np.empty(len(flux))
         s2, pivot = self.s2.astype(self.dtype), self.theta[:, 0].astype(self.dtype)
-        weigh_spectra(flux, ivar, s2, pivot, w, wr, constant, found.n_pixels)
         padded = -(-flux.shape[1] // CHUNK) * CHUNK
-        work_y = np.empty(padded, dtype=np.float32)
-        work_kept = np.empty(padded + 1, dtype=np.float32)
-        median_snr(flux, w, work_y, work_kept, found.snr)
+        work_y = self._scratch.array("y", (padded,), np.float32)
+        work_kept = self._scratch.array("kept", (padded + 1,), np.float32)
+        # few rows at a time, so that the median finds them in the cache
+        for start, stop in ranges(len(flux), ROWS_IN_CACHE):
+            rows = slice(start, stop)
+            weigh_spectra(
+                flux[rows],
+                ivar[rows],
+                s2,
+                pivot,
+                w[rows],
+                wr[rows],
+                constant[rows],
+                found.n_pixels[rows],
+            )
+            median_snr(flux[rows], w[rows], work_y, work_kept, found.snr[rows])
         return w, wr, constant
 
     def _coefficients(self, w, wr, constant):
