@@ -8,14 +8,14 @@ __version__ = "0.1.0"
 # ``fastcannon --help`` does not wait for the compiler's library.
 _PLACES = {
     "PIXEL_STATUS": "training",
-    "STAR_STATUS": "inference",
+    "STAR_STATUS": "result",
     "BadPixelWarning": "errors",
     "CannonModel": "model",
     "CrossValidation": "validation",
     "FastcannonError": "errors",
     "FastcannonWarning": "errors",
     "FileFormatError": "errors",
-    "InferenceResult": "inference",
+    "InferenceResult": "result",
     "InputError": "errors",
     "L1Path": "model",
     "SpectraFile": "spectra",

@@ -99,7 +99,7 @@ def warn_bad(n_bad, n_pixels):
     """Warn of pixels that count as zero weight, if there are any."""
     if n_bad:
         warnings.warn(
-            f"{n_bad:,} of {n_pixels:,} pixels have masked, NaN, infinite, "
+            f"{n_bad} of {n_pixels} pixels have masked, NaN, infinite, "
             "negative or absurd values (flux beyond 1e10, ivar beyond 1e15): "
             "they count as zero weight",
             BadPixelWarning,

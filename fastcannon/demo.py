@@ -19,6 +19,14 @@ from .spectra import SpectraFile, write_spectra
 
 LABELS = ("teff", "logg", "fe_h")
 TRAINING_SEED, SURVEY_SEED = 1, 2
+WRITTEN = (
+    "training.fits",
+    "survey.fits",
+    "model.fits",
+    "validation.fits",
+    "labels.fits",
+    "one_to_one.png",
+)
 
 
 def run_demo(folder, n_training=1000, n_survey=4000, n_pixels=2000):
@@ -58,8 +66,8 @@ def run_demo(folder, n_training=1000, n_survey=4000, n_pixels=2000):
     print(*jobs.summary_lines(LABELS, inferred - true), sep="\n")
     print(f"\nSpectra flagged: {jobs.flags_text(flags)}")
     print("\nWritten:")
-    for path in sorted(folder.iterdir()):
-        print(f"  {path}")
+    for name in WRITTEN:
+        print(f"  {folder / name}")
 
 
 def _simulate(path, n_stars, n_pixels, seed):

@@ -7,7 +7,6 @@ cost almost nothing, and a last step uses the pixels again in double precision
 and a kernel that streams over the pixels takes over; both minimise the same chi^2.
 """
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,15 +22,9 @@ from .kernels.stream import stream_spectra
 from .kernels.weights import CHUNK as CHUNK_PIXELS
 from .kernels.weights import chunk_theta, weigh_residuals, weigh_spectra
 from .parallel import Scratch, ranges, run_blocks
+from .result import STAR_STATUS, InferenceResult
+from .starts import nearest_starts
 
-STAR_STATUS = {
-    "NO_DATA": 1,  # not more usable pixels than labels: labels are NaN
-    "NOT_CONVERGED": 2,  # the descent ended before its steps were negligible
-    "OUTSIDE_HULL": 4,  # the optimum is outside the hull of the training labels
-    "SINGULAR": 8,  # the spectrum does not constrain every label: no errors
-}
-
-N_STARTS = 64  # points at which chi^2 is evaluated before any descent
 SPECTRA_BLOCK = 256
 ROWS_IN_CACHE = 16
 MOST_STEPS = 100
@@ -48,141 +41,6 @@ TABLE_COST = 60.0
 STREAM_COST = 14.0
 STREAM_STEPS = 8  # evaluations in a descent
 LARGEST_TABLE = 2**29  # bytes
-
-
-@dataclass
-class InferenceResult:
-    """Labels of S spectra with their errors and quality.
-
-    Attributes
-    ----------
-    label_names : tuple of str
-    labels : ndarray, (S, K)
-        Optimum without bounds, in label units; NaN where there is none.
-    covariance : ndarray, (S, K, K)
-        Formal, ``(J^T W J)^-1`` in label units.
-    chi2, r_chi2 : ndarray, (S,)
-        At the optimum; r_chi2 = chi2 / (pixels used - K - 1).
-    snr : ndarray, (S,)
-        median(flux sqrt(w)) with the scatter in w (AnniesLasso's definition).
-    n_pixels : ndarray, (S,), int64
-        Pixels with weight above zero.
-    minima : ndarray, (S,), int64
-        Distinct minima found within 9 of the lowest chi2.
-    inside_labels, inside_chi2 : ndarray, (S, K), (S,)
-        Best point inside the hull of the training labels; the optimum where that is
-        inside, or where the model does not know its training labels.
-    status : ndarray, (S,), int64
-        Bits of STAR_STATUS.
-    bad_pixels : int
-        Pixels of all spectra that held no usable number and had zero weight.
-    """
-
-    label_names: tuple
-    labels: np.ndarray
-    covariance: np.ndarray
-    chi2: np.ndarray
-    r_chi2: np.ndarray
-    snr: np.ndarray
-    n_pixels: np.ndarray
-    minima: np.ndarray
-    inside_labels: np.ndarray
-    inside_chi2: np.ndarray
-    status: np.ndarray
-    bad_pixels: int = 0
-
-    @classmethod
-    def empty(cls, label_names, n_spectra):
-        k = len(label_names)
-        columns = {
-            "labels": (k,),
-            "covariance": (k, k),
-            "chi2": (),
-            "r_chi2": (),
-            "snr": (),
-            "inside_labels": (k,),
-            "inside_chi2": (),
-        }
-        made = {name: np.full((n_spectra, *s), np.nan) for name, s in columns.items()}
-        for name in ("n_pixels", "minima", "status"):
-            made[name] = np.zeros(n_spectra, dtype=np.int64)
-        return cls(tuple(label_names), **made)
-
-    def __len__(self):
-        return len(self.labels)
-
-    @property
-    def errors(self):
-        """Formal errors of the labels, (S, K), label units."""
-        return np.sqrt(np.einsum("skk->sk", self.covariance))
-
-    def put(self, rows, other):
-        """Copy another result into some rows of this one."""
-        for name, values in vars(other).items():
-            if isinstance(values, np.ndarray):
-                getattr(self, name)[rows] = values
-
-    def to_table(self):
-        """Return an astropy Table, one row per spectrum."""
-        from astropy.table import Table
-
-        table = Table()
-        for k, name in enumerate(self.label_names):
-            table[name] = self.labels[:, k]
-            table[f"e_{name}"] = self.errors[:, k]
-        for name in ("chi2", "r_chi2", "snr", "n_pixels", "minima", "status"):
-            table[name] = getattr(self, name)
-        for k, name in enumerate(self.label_names):
-            table[f"{name}_inside"] = self.inside_labels[:, k]
-        table["chi2_inside"] = self.inside_chi2
-        table["covariance"] = self.covariance
-        return table
-
-
-def make_starts(x):
-    """Return starting points in scaled labels that fill the training set and its box.
-
-    The fiducial point; centres of clusters of the training labels (k-means); points
-    that fill their bounding box evenly (Sobol sequence). Seeded.
-
-    Parameters
-    ----------
-    x : ndarray, (N, K)
-        Scaled training labels.
-
-    Returns
-    -------
-    ndarray, (J, K)
-        J is at most N_STARTS.
-    """
-    # Slow to import, and inference with a trained model does without.
-    from scipy.cluster.vq import kmeans2
-    from scipy.stats import qmc
-
-    n_labels = x.shape[1]
-    n_centres = min(N_STARTS // 2 - 1, len(np.unique(x, axis=0)))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # an empty cluster: left out
-        centres, members = kmeans2(
-            x, n_centres, minit="++", rng=np.random.default_rng(0)
-        )
-    centres = centres[np.unique(members)]
-    box = qmc.scale(
-        qmc.Sobol(n_labels, rng=np.random.default_rng(0)).random(N_STARTS // 2),
-        x.min(axis=0),
-        x.max(axis=0),
-    )
-    return np.vstack([np.zeros((1, n_labels)), centres, box])
-
-
-def nearest_starts(starts):
-    """Nearest other starts of each, (J, n) indices, n at most twice the labels."""
-    n = min(2 * starts.shape[1], len(starts) - 1)
-    if n == 0:
-        return np.zeros((len(starts), 0), dtype=np.int64)
-    apart = ((starts[:, None, :] - starts[None, :, :]) ** 2).sum(axis=2)
-    np.fill_diagonal(apart, np.inf)
-    return np.argsort(apart, axis=1, kind="stable")[:, :n].astype(np.int64)
 
 
 def choose_method(terms, n_pixels, n_spectra, n_descents):

@@ -16,10 +16,10 @@ from astropy.io import fits
 from . import fitsfiles
 from .arrays import warn_bad
 from .errors import FileFormatError, InputError
-from .inference import STAR_STATUS
 from .labels import unit
 from .model import CannonModel
 from .modelfile import KIND as MODEL
+from .result import STAR_STATUS
 from .spectra import KIND as SPECTRA
 from .spectra import SpectraFile
 from .training import PIXEL_STATUS

@@ -5,10 +5,19 @@ import warnings
 import numpy as np
 
 from .arrays import check_spectra, clean_spectra, label_array, warn_bad
+from .checks import (
+    check_censors,
+    check_independent,
+    check_label_values,
+    check_names,
+    check_wavelength,
+    percentile_scaling,
+)
 from .errors import InputError, TrainingWarning
-from .inference import Inferrer, make_starts
+from .inference import Inferrer
 from .kernels.hull import hull_vertices
 from .modelfile import read_model, write_model
+from .starts import make_starts
 from .terms import Terms
 from .training import (
     Design,
@@ -70,12 +79,12 @@ class CannonModel:
         l1=0.0,
         scatter="likelihood",
     ):
-        self.label_names = _check_names(label_names)
+        self.label_names = check_names(label_names)
         if terms is None:
             self.terms = Terms.complete(self.label_names, degree)
         else:
             self.terms = Terms.parse(self.label_names, terms)
-        self.censors = _check_censors(censors, self.label_names)
+        self.censors = check_censors(censors, self.label_names)
         if not isinstance(l1, (int, float, np.number)) or not 0 <= l1 < np.inf:
             raise InputError(f"l1 is {l1!r}; a finite strength >= 0 is expected")
         self.l1 = float(l1)
@@ -136,12 +145,12 @@ class CannonModel:
         if not np.isfinite(theta).all():
             raise InputError("theta holds values that are not finite")
         model.theta, model.s2 = theta, s2
-        model.fiducials = _label_vector(fiducials, k, "fiducials")
-        model.scales = _label_vector(scales, k, "scales")
+        model.fiducials = check_label_values(fiducials, k, "fiducials")
+        model.scales = check_label_values(scales, k, "scales")
         if not (model.scales > 0).all():
             raise InputError(f"scales are {model.scales}; all must be > 0")
         model.status = np.zeros(len(theta), dtype=np.int64)
-        model.wavelength = _check_wavelength(wavelength, len(theta))
+        model.wavelength = check_wavelength(wavelength, len(theta))
         if training_labels is None:
             corners = np.vstack([-np.ones(k), np.ones(k)])
             model.starts = make_starts(corners)
@@ -178,10 +187,10 @@ class CannonModel:
         labels = label_array(labels, self.label_names)
         flux, ivar = clean_spectra(flux, ivar)
         self._check_training(labels, flux, ivar)
-        wavelength = _check_wavelength(wavelength, flux.shape[1])
-        fiducials, scales = _percentile_scaling(labels, self.label_names)
+        wavelength = check_wavelength(wavelength, flux.shape[1])
+        fiducials, scales = percentile_scaling(labels, self.label_names)
         x = (labels - fiducials) / scales
-        _check_independent(self.terms, x)
+        check_independent(self.terms, x)
         groups, designs = self.designs(x, flux.shape[1])
         # nothing of the model changes before the training has succeeded
         self.theta, self.s2, self.status = train_pixels(
@@ -483,84 +492,3 @@ class L1Path:
                 setattr(model, name, value)
         model.theta = self.theta[i]
         return model
-
-
-def _check_names(label_names):
-    if isinstance(label_names, str):
-        label_names = (label_names,)
-    names = tuple(label_names)
-    if not names or not all(isinstance(name, str) and name for name in names):
-        raise InputError(
-            f"label_names are {label_names!r}; expected one or more strings"
-        )
-    if len(set(names)) < len(names):
-        raise InputError(f"label_names {names} hold a name twice")
-    return names
-
-
-def _check_censors(censors, names):
-    if censors is None:
-        return {}
-    unknown = [name for name in censors if name not in names]
-    if unknown:
-        raise InputError(
-            f"censors name {', '.join(unknown)}; the labels are {', '.join(names)}"
-        )
-    checked = {}
-    for name, mask in censors.items():
-        mask = np.array(mask)
-        if mask.dtype != bool or mask.ndim != 1:
-            raise InputError(
-                f"the censor of {name!r} has type {mask.dtype} and shape {mask.shape}; "
-                "expected a boolean per pixel, True where the label is not used"
-            )
-        checked[name] = mask
-    return checked
-
-
-def _check_wavelength(wavelength, n_pixels):
-    if wavelength is None:
-        return None
-    wavelength = np.array(wavelength, dtype=np.float64)
-    if wavelength.shape != (n_pixels,):
-        raise InputError(
-            f"wavelength has shape {wavelength.shape}; "
-            f"the spectra have {n_pixels} pixels"
-        )
-    return wavelength
-
-
-def _label_vector(values, n_labels, name):
-    values = np.array(values, dtype=np.float64)
-    if values.shape != (n_labels,) or not np.isfinite(values).all():
-        raise InputError(f"{name} are {values}; expected {n_labels} finite numbers")
-    return values
-
-
-def _percentile_scaling(labels, names):
-    """Median and 2.5 to 97.5 percentile range (Nandakumar+2022 eq. 2)."""
-    low, fiducials, high = np.percentile(labels, (2.5, 50.0, 97.5), axis=0)
-    scales = high - low
-    for k, name in enumerate(names):
-        if not scales[k] > 0:
-            raise InputError(
-                f"label {name!r} is (nearly) constant over the training stars "
-                f"({labels[:, k].min()} to {labels[:, k].max()}): leave it out"
-            )
-    return fiducials, scales
-
-
-def _check_independent(terms, x):
-    """Refuse labels whose terms cannot be told apart on the training stars."""
-    v = terms.vectors(x)
-    norms = np.linalg.norm(v, axis=0)
-    v /= np.where(norms > 0, norms, 1.0)  # a product of labels may be zero throughout
-    r = np.abs(np.diag(np.linalg.qr(v, mode="r")))
-    dependent = [
-        name for name, pivot in zip(terms.names, r, strict=True) if pivot < 1e-7
-    ]
-    if dependent:
-        raise InputError(
-            f"on these {len(x)} stars the terms {', '.join(dependent)} depend on "
-            "earlier terms: are two labels identical, or has one too few values?"
-        )

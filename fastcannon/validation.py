@@ -6,9 +6,10 @@ import numpy as np
 
 from .arrays import clean_spectra, label_array
 from .errors import InputError, check_whole
-from .inference import InferenceResult, Inferrer
+from .inference import Inferrer
 from .kernels.folds import leave_folds_out, weight_powers
 from .parallel import run_blocks
+from .result import InferenceResult
 from .training import (
     PIVOT_TOLERANCE,
     PIXEL_BLOCK,

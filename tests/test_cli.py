@@ -201,7 +201,7 @@ def test_bad_pixels_are_one_warning_however_many_blocks(folder, capsys):
     arguments = ("-o", folder / "labels.fits", "--block", 8)
     assert run("infer", folder / "model.fits", folder / "bad.fits", *arguments) == 0
     error = capsys.readouterr().err
-    assert error.startswith("fastcannon: warning: 30 pixels of ")
+    assert error.startswith("fastcannon: warning: 30 of 3600 pixels ")
     assert error.count("\n") == 1
 
 

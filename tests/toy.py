@@ -58,5 +58,5 @@ def weights(model, ivar):
 
 def result_bytes(result):
     """All arrays of an inference as bytes, row by row."""
-    arrays = [v for k, v in vars(result).items() if k != "label_names"]
+    arrays = [v for v in vars(result).values() if isinstance(v, np.ndarray)]
     return [b"".join(a[i].tobytes() for a in arrays) for i in range(len(result))]
