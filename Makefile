@@ -2,15 +2,16 @@
 # make test    all tests, then the kernel tests again without the compiler
 # make check   formatting, lint, types
 # make bench   benchmarks; each checks its answer before it is timed
+# make bench-kernels   every kernel alone, against bench/baseline.json
 # Each target first makes .venv and installs what it needs. Another Python:
 # make test PYTHON=python3.12
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/installed
-KERNEL_TESTS := $(wildcard tests/test_kernels_*.py)
+KERNEL_TESTS := $(wildcard tests/test_kernels_*.py) tests/test_continuum.py
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench bench-kernels clean
 
 demo: $(READY)
 	$(BIN)/python -m fastcannon.demo --out demo
@@ -30,8 +31,13 @@ check: $(READY)
 bench: $(READY)
 	$(BIN)/python -m bench
 
+bench-kernels: $(READY)
+	$(BIN)/python -m pytest bench/test_kernels.py --benchmark-only \
+	    --benchmark-json bench/kernels.json
+	$(BIN)/python bench/compare.py bench/kernels.json
+
 clean:
-	rm -rf .venv demo .coverage build *.egg-info
+	rm -rf .venv .venv-peers demo bench/kernels.json .coverage build *.egg-info
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

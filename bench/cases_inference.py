@@ -137,6 +137,7 @@ def rank_minima(world):
 @case(levenberg, N_SPECTRA)
 def descend_spectra(world):
     program, gather, degree = world.terms.hessian
+    starts = world.start_values, world.starts, world.neighbours, N_DESCENTS
     found = Minima.empty(N_SPECTRA, N_LABELS)
 
     def check(_):
@@ -148,10 +149,7 @@ def descend_spectra(world):
     return Case(
         lambda: levenberg.descend_spectra(
             world.coefficients,
-            world.start_values,
-            world.starts,
-            world.neighbours,
-            N_DESCENTS,
+            *starts,
             gather,
             program,
             degree,
@@ -164,9 +162,9 @@ def descend_spectra(world):
 
 @case(stream, 1)
 def normal_equations(world):
-    program, where, first, _ = world.terms.derivatives
+    terms = world.terms.derivatives[:3]
     x, flux, w = world.near[0], world.flux[0], world.w[0]
-    work_m, work_rows = np.empty(len(program)), np.empty((N_LABELS + 2, weights.CHUNK))
+    work = np.empty(len(terms[0])), np.empty((N_LABELS + 2, weights.CHUNK))
     gradient, normal = np.empty(N_LABELS), np.empty((N_LABELS, N_LABELS))
 
     def check(value):
@@ -177,17 +175,7 @@ def normal_equations(world):
 
     return Case(
         lambda: stream.normal_equations(
-            x,
-            flux,
-            w,
-            world.chunks,
-            program,
-            where,
-            first,
-            work_m,
-            work_rows,
-            gradient,
-            normal,
+            x, flux, w, world.chunks, *terms, *work, gradient, normal
         ),
         check,
     )
@@ -195,30 +183,22 @@ def normal_equations(world):
 
 @case(stream, N_STREAM)
 def stream_spectra(world):
-    program, where, first, _ = world.terms.derivatives
+    terms = world.terms.derivatives[:3]
     found = Minima.empty(N_STREAM, N_LABELS)
-    rows = slice(N_STREAM)
+    flux, w, values = (
+        array[:N_STREAM] for array in (world.flux, world.w, world.start_values)
+    )
+    starts = values, world.starts, world.neighbours, N_DESCENTS
 
     def check(_):
         assert (found.status == levenberg.CONVERGED).all()
         world.assert_minima(found.x, found.value)
-        assert (found.value <= world.start_values[rows].min(axis=1)).all()
+        assert (found.value <= values.min(axis=1)).all()
         assert_close(found.hessian, 2.0 * world.expand(found.x)[3], 1e-8)
 
     return Case(
         lambda: stream.stream_spectra(
-            world.flux[rows],
-            world.w[rows],
-            world.chunks,
-            world.start_values[rows],
-            world.starts,
-            world.neighbours,
-            N_DESCENTS,
-            program,
-            where,
-            first,
-            *STEPS,
-            *found.outputs(),
+            flux, w, world.chunks, *starts, *terms, *STEPS, *found.outputs()
         ),
         check,
     )
@@ -231,6 +211,7 @@ def finish_spectra(world):
     x, value, decrease = world.near.copy(), chi2.copy(), np.empty(N_SPECTRA)
     covariance = np.empty(normal.shape)
     status = np.empty(N_SPECTRA, dtype=np.int64)
+    outputs = x, value, decrease, covariance, status
 
     def check(_):
         step = -np.linalg.solve(hessian, gradient[:, :, None])[:, :, 0]
@@ -243,17 +224,7 @@ def finish_spectra(world):
 
     return Case(
         lambda: finish.finish_spectra(
-            y,
-            hessian,
-            program,
-            first,
-            second,
-            world.scales,
-            x,
-            value,
-            decrease,
-            covariance,
-            status,
+            y, hessian, program, first, second, world.scales, *outputs
         ),
         check,
         refill((x, world.near), (value, chi2)),

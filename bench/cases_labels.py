@@ -61,7 +61,6 @@ def factor_dropping(world):
     matrices[:, -1], matrices[:, :, -1] = matrices[:, 1], matrices[:, :, 1]
     matrices[:, -1, -1] = matrices[:, 1, 1]  # the last term copies the second
     lower = np.zeros(matrices.shape)
-    tolerance = PIVOT_TOLERANCE
 
     def check(dropped):
         assert dropped == N_BLOCK
@@ -69,7 +68,7 @@ def factor_dropping(world):
         assert_close(pack(lower[:, :-1, :-1]), np.linalg.cholesky(kept), 1e-9)
         assert not lower[:, -1].any()
 
-    return Case(lambda: factor_dropping_each(matrices, tolerance, lower), check)
+    return Case(lambda: factor_dropping_each(matrices, PIVOT_TOLERANCE, lower), check)
 
 
 @numba.njit

@@ -239,22 +239,23 @@ def hull_vertices(world):
 def outside_hull(world):
     x = 1.5 * world.x[-N_SPECTRA:]
     nearest, outside = np.empty(x.shape), np.empty(N_SPECTRA, dtype=bool)
-    margin = HULL_MARGIN
 
     def check(_):
         height = x @ world.facets.equations[:, :-1].T + world.facets.equations[:, -1]
-        assert_array_equal(outside, height.max(axis=1) > margin)
+        assert_array_equal(outside, height.max(axis=1) > HULL_MARGIN)
         assert_array_equal(nearest[~outside], x[~outside])
         assert_nearest(world, (nearest - x)[outside], nearest[outside])
 
     return Case(
-        lambda: hull.outside_hull(x, world.vertices, margin, nearest, outside), check
+        lambda: hull.outside_hull(x, world.vertices, HULL_MARGIN, nearest, outside),
+        check,
     )
 
 
 @case(hull, N_SPECTRA)
 def confine_spectra(world):
     program, gather, degree = world.terms.hessian
+    polynomial = gather, program, degree
     begin = np.zeros((N_SPECTRA, N_LABELS))
     starts = 0.5 * world.x[N_SPECTRA : 2 * N_SPECTRA]
     vertices = 0.5 * world.vertices  # most stars lie outside
@@ -268,15 +269,7 @@ def confine_spectra(world):
 
     return Case(
         lambda: hull.confine_spectra(
-            world.coefficients,
-            starts,
-            gather,
-            program,
-            degree,
-            vertices,
-            *STEPS,
-            x,
-            value,
+            world.coefficients, starts, *polynomial, vertices, *STEPS, x, value
         ),
         check,
         refill((x, begin)),

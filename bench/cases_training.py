@@ -128,7 +128,7 @@ def joint_step(world):
     gradient, cross = g.copy(), q.copy()
     new_theta, new_s2 = begin_theta.copy(), begin_s2.copy()
     status = np.empty(N_BLOCK, dtype=np.int64)
-    tolerance = training.STEP_TOLERANCE
+    outputs = new_theta, new_s2, status
 
     def check(_):
         step = np.linalg.solve(world.normal, g[:, :, None])[:, :, 0]
@@ -147,15 +147,7 @@ def joint_step(world):
 
     return Case(
         lambda: scatter.joint_step(
-            sums,
-            gradient,
-            cross,
-            world.lower,
-            scale,
-            tolerance,
-            new_theta,
-            new_s2,
-            status,
+            sums, gradient, cross, world.lower, scale, training.STEP_TOLERANCE, *outputs
         ),
         check,
         refill((gradient, g), (cross, q), (new_theta, begin_theta), (new_s2, begin_s2)),
@@ -256,6 +248,7 @@ def lasso_path(world):
     shape = len(STRENGTHS), N_BLOCK
     theta, worst = np.empty((*shape, N_TERMS)), np.empty(shape)
     status = np.empty(shape, dtype=np.int64)
+    outputs = theta, worst, status
 
     def check(_):
         assert not status.any()
@@ -269,9 +262,7 @@ def lasso_path(world):
             world.right,
             STRENGTHS,
             *DESCENT,
-            theta,
-            worst,
-            status,
+            *outputs,
         ),
         check,
     )
@@ -323,7 +314,9 @@ def leave_folds_out(world):
     moments = np.stack([power[:, :, a:b] @ design.moments[a:b] for a, b in parts], 1)
     vectors = np.stack([weighted[:, :, a:b] @ design.v[a:b] for a, b in parts], 1)
     theta_out = np.empty((N_FOLDS, *theta.shape))
-    s2_out, shift = np.empty((N_FOLDS, N_BLOCK)), np.empty((N_FOLDS, N_BLOCK))
+    s2_out, shift = np.empty((2, N_FOLDS, N_BLOCK))
+    sums_of_folds = moments, vectors, sums, design.index
+    outputs = theta_out, s2_out, shift
 
     def check(_):
         # the first fold left out for good
@@ -338,16 +331,7 @@ def leave_folds_out(world):
 
     return Case(
         lambda: folds.leave_folds_out(
-            moments,
-            vectors,
-            sums,
-            design.index,
-            training.PIVOT_TOLERANCE,
-            theta,
-            s2,
-            theta_out,
-            s2_out,
-            shift,
+            *sums_of_folds, training.PIVOT_TOLERANCE, theta, s2, *outputs
         ),
         check,
     )

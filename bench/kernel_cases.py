@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from bench.clock import PIXELS, STARS
+from bench.clock import PIXELS, STARS, unit_task
 from fastcannon import inference, training
 from fastcannon.kernels import weights
 from fastcannon.starts import make_starts, nearest_starts
@@ -293,3 +293,10 @@ def clock(call):
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+def unit_sampler():
+    """Return a function that returns the seconds per row of one product."""
+    task, rows = unit_task(threads=1)
+    task()  # the first call is slower
+    return lambda: clock(task) / rows
