@@ -137,6 +137,7 @@ def rank_minima(world):
 @case(levenberg, N_SPECTRA)
 def descend_spectra(world):
     program, gather, degree = world.terms.hessian
+    hessian = gather, program, degree
     starts = world.start_values, world.starts, world.neighbours, N_DESCENTS
     found = Minima.empty(N_SPECTRA, N_LABELS)
 
@@ -148,13 +149,7 @@ def descend_spectra(world):
 
     return Case(
         lambda: levenberg.descend_spectra(
-            world.coefficients,
-            *starts,
-            gather,
-            program,
-            degree,
-            *STEPS,
-            *found.outputs(),
+            world.coefficients, *starts, *hessian, *STEPS, *found.outputs()
         ),
         check,
     )

@@ -255,7 +255,7 @@ def outside_hull(world):
 @case(hull, N_SPECTRA)
 def confine_spectra(world):
     program, gather, degree = world.terms.hessian
-    polynomial = gather, program, degree
+    hessian = gather, program, degree
     begin = np.zeros((N_SPECTRA, N_LABELS))
     starts = 0.5 * world.x[N_SPECTRA : 2 * N_SPECTRA]
     vertices = 0.5 * world.vertices  # most stars lie outside
@@ -269,7 +269,7 @@ def confine_spectra(world):
 
     return Case(
         lambda: hull.confine_spectra(
-            world.coefficients, starts, *polynomial, vertices, *STEPS, x, value
+            world.coefficients, starts, *hessian, vertices, *STEPS, x, value
         ),
         check,
         refill((x, begin)),

@@ -248,6 +248,7 @@ def lasso_path(world):
     shape = len(STRENGTHS), N_BLOCK
     theta, worst = np.empty((*shape, N_TERMS)), np.empty(shape)
     status = np.empty(shape, dtype=np.int64)
+    equations = world.moments, world.design.index, world.right
     outputs = theta, worst, status
 
     def check(_):
@@ -256,14 +257,7 @@ def lasso_path(world):
             assert_sparse(world, strength, fit)
 
     return Case(
-        lambda: lasso.lasso_path(
-            world.moments,
-            world.design.index,
-            world.right,
-            STRENGTHS,
-            *DESCENT,
-            *outputs,
-        ),
+        lambda: lasso.lasso_path(*equations, STRENGTHS, *DESCENT, *outputs),
         check,
     )
 
@@ -315,7 +309,7 @@ def leave_folds_out(world):
     vectors = np.stack([weighted[:, :, a:b] @ design.v[a:b] for a, b in parts], 1)
     theta_out = np.empty((N_FOLDS, *theta.shape))
     s2_out, shift = np.empty((2, N_FOLDS, N_BLOCK))
-    sums_of_folds = moments, vectors, sums, design.index
+    equations = moments, vectors, sums, design.index
     outputs = theta_out, s2_out, shift
 
     def check(_):
@@ -331,7 +325,7 @@ def leave_folds_out(world):
 
     return Case(
         lambda: folds.leave_folds_out(
-            *sums_of_folds, training.PIVOT_TOLERANCE, theta, s2, *outputs
+            *equations, training.PIVOT_TOLERANCE, theta, s2, *outputs
         ),
         check,
     )
