@@ -21,7 +21,7 @@ from .kernels.polynomial import pair_products
 from .kernels.stream import stream_spectra
 from .kernels.weights import CHUNK as CHUNK_PIXELS
 from .kernels.weights import chunk_theta, weigh_residuals, weigh_spectra
-from .parallel import Scratch, even_ranges, ranges, run_blocks
+from .parallel import Scratch, ranges, run_blocks
 from .result import STAR_STATUS, InferenceResult
 from .starts import nearest_starts
 
@@ -177,7 +177,8 @@ class Inferrer:
         def advance(block):
             progress(block[1] - block[0])
 
-        blocks = even_ranges(len(flux), SPECTRA_BLOCK)
+        # fixed cuts: equal bytes whether spectra come at once or in parts
+        blocks = ranges(len(flux), SPECTRA_BLOCK)
         advance = None if progress is None else advance
         result.bad_pixels = sum(run_blocks(task, blocks, threads, advance))
         return result

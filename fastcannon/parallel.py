@@ -54,18 +54,6 @@ def ranges(total, size):
     return [(i, min(i + size, total)) for i in range(0, total, size)]
 
 
-def even_ranges(total, size):
-    """Cut ``total`` rows into blocks of about equal size, at most ``size``.
-
-    Their number is a multiple of four where there are that many, so that a few threads
-    end together; it does not depend on the threads, and so neither do the answers.
-    """
-    n_blocks = -(-total // size)
-    if n_blocks > 4:
-        n_blocks = -(-n_blocks // 4) * 4
-    return ranges(total, -(-total // max(n_blocks, 1)) or 1)
-
-
 def run_blocks(task, blocks, threads=None, advance=None):
     """Run ``task(*block)`` for every block and return the results in order.
 

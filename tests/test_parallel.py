@@ -4,21 +4,15 @@ import numpy as np
 import pytest
 
 from fastcannon.errors import InputError
-from fastcannon.parallel import Scratch, even_ranges, ranges, run_blocks, thread_count
+from fastcannon.parallel import Scratch, ranges, run_blocks, thread_count
 
 
-@pytest.mark.parametrize("cut", [ranges, even_ranges])
 @pytest.mark.parametrize("total", [0, 1, 5, 256, 257, 1025, 4418])
-def test_blocks_cover_every_row_once(cut, total):
-    blocks = cut(total, 256)
+def test_blocks_cover_every_row_once(total):
+    blocks = ranges(total, 256)
     rows = [row for start, stop in blocks for row in range(start, stop)]
     assert rows == list(range(total))
     assert all(0 < stop - start <= 256 for start, stop in blocks)
-
-
-def test_even_blocks_end_together():
-    sizes = [stop - start for start, stop in even_ranges(4418, 256)]
-    assert len(sizes) == 20 and max(sizes) - min(sizes) <= 20
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
