@@ -17,7 +17,14 @@ from bench.kernel_cases import (
     refill,
 )
 from fastcannon.inference import HULL_MARGIN, RESIDUAL_PIECE
-from fastcannon.kernels import continuum, gate, hull, medians, weights
+from fastcannon.kernels import (
+    continuum,
+    gate,
+    hull,
+    medians,
+    reference_continuum,
+    weights,
+)
 
 N_CONTINUUM, N_FUNCTIONS = 800, 7
 
@@ -154,19 +161,51 @@ def fit_linear(world):
     )
 
 
+@case(continuum, 1)
+def equal_weights(world):
+    ivar = continuum_fit(world, 1)[1][0]
+    weight, kept = np.empty_like(ivar), np.empty_like(ivar)
+    expected = reference_continuum.equal_weights(ivar, 0.1)
+
+    def run():
+        weight[:] = ivar
+        continuum.equal_weights(0.1, kept, weight)
+
+    return Case(run, lambda _: assert_close(weight, expected, 0))
+
+
+@case(continuum, 1)
+def clip_outliers(world):
+    flux, ivar, basis, coefficients = continuum_fit(world, 1)
+    weight, work = np.empty_like(ivar[0]), np.empty((2, N_CONTINUUM))
+    given = flux[0], basis, coefficients[0], 2.0
+    expected = reference_continuum.clip_outliers(*given, ivar[0])
+
+    def run():
+        weight[:] = ivar[0]
+        return continuum.clip_outliers(*given, work, weight)
+
+    def check(clipped):
+        assert clipped == expected[1]
+        assert_close(weight, expected[0], 0)
+
+    return Case(run, check)
+
+
 @case(continuum, N_SPECTRA)
-def fit_linear_rows(world):
+def fit_region(world):
     flux, ivar, basis, expected = continuum_fit(world, N_SPECTRA)
-    gram, weighted = np.empty((N_FUNCTIONS, N_FUNCTIONS)), np.empty(N_CONTINUUM)
+    gram, work = np.empty((N_FUNCTIONS + 1, N_FUNCTIONS)), np.empty((5, N_CONTINUUM))
     found, status = np.empty(expected.shape), np.empty(N_SPECTRA, dtype=np.int64)
+    pixels = np.arange(N_CONTINUUM)
 
     def check(_):
         assert (status == continuum.FITTED).all()
         assert_close(found, expected, 1e-10)
 
     return Case(
-        lambda: continuum.fit_linear_rows(
-            flux, ivar, basis, gram, weighted, found, status
+        lambda: continuum.fit_region(
+            flux, ivar, pixels, basis, 0.0, np.inf, gram, work, found, status
         ),
         check,
     )
@@ -185,7 +224,10 @@ def divide_continuum(world):
         assert_close(ivar_out, np.where(lost, 0.0, ivar * level**2), 1e-6)
 
     return Case(
-        lambda: continuum.divide_continuum(flux, ivar, level, flux_out, ivar_out), check
+        lambda: continuum.divide_continuum(
+            flux, ivar, level, 0, np.inf, flux_out, ivar_out
+        ),
+        check,
     )
 
 

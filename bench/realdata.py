@@ -6,12 +6,28 @@ from pathlib import Path
 
 import numpy as np
 
-from fastcannon import CannonModel, continuum
+from fastcannon import CannonModel, continuum, surveys
+from fastcannon.checks import percentile_scaling
+from fastcannon.normalise import Normaliser, continuum_pixels
+from fastcannon.surveys import apogee
+from fastcannon.terms import Terms
+
+NAMES = ("teff", "logg", "fe_h", "alpha_fe")
 
 DETECTORS = (slice(322, 3242), slice(3648, 6048), slice(6412, 8306))  # Bovy's pixels
-APOGEE_WAVELENGTH = 10 ** (4.179 + 6e-6 * np.arange(8575))
-BAD_BITS = sum(1 << bit for bit in (0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 14))  # PIXMASK
-ERROR_FLOOR = 0.005
+# What APOGEE itself counts as bad. Its warnings (Littrow ghost, persistence, sky and
+# telluric lines) stay: their noise is in the errors.
+BAD_PIXELS = (
+    "BADPIX",
+    "CRPIX",
+    "SATPIX",
+    "UNFIXABLE",
+    "BADDARK",
+    "BADFLAT",
+    "BADERR",
+    "NOSKY",
+    "NOT_ENOUGH_PSF",
+)
 
 
 def data_folder():
@@ -31,44 +47,34 @@ def bovy_model(folder):
     with gzip.open(table, "rt") as lines:
         rows = [line.replace(",", " ").split()[1:5] for line in lines]
     pixels = np.concatenate([np.arange(8575)[part] for part in DETECTORS])
+    labels = np.array(rows, dtype=float)
+    # published for labels without a scale; ours is the percentile range
+    _, scales = percentile_scaling(labels, NAMES)
+    powers = Terms.complete(NAMES, 2).exponents
     return CannonModel.from_coefficients(
-        ("teff", "logg", "fe_h", "alpha_fe"),
-        theta,
+        NAMES,
+        theta * np.prod(scales**powers, axis=1),
         scatter**2,
         baseline,
-        np.ones(4),
-        wavelength=APOGEE_WAVELENGTH[pixels],
-        training_labels=np.array(rows, dtype=float),
+        scales,
+        wavelength=apogee.WAVELENGTH[pixels],
+        training_labels=labels,
     )
 
 
-def apstar_spectra(folder, model):
+def apstar_spectra(folder, model, order=4, **choice):
     """Combined rows of the two apStar files, normalised: names, flux, ivar.
 
-    Continuum: Chebyshev polynomials of order 4 per detector on pixels where the model's
-    flux is within 3 % of 1 and hardly changes with any label.
+    The settings are the package's own, but for ``order`` and ``choice`` (share and
+    stretches), which a test of their neighbourhood varies.
     """
-    import fitsio
-
-    pixels = np.searchsorted(APOGEE_WAVELENGTH, model.wavelength)
-    extent = np.ptp(model.hull, axis=1) * model.scales
-    slope = abs(model.theta[:, 1:5] * extent / model.scales).max(axis=1)
-    flat = (abs(model.theta[:, 0] - 1) < 0.03) & (slope < 0.05) & (model.s2 < 4e-4)
-    regions = [
-        (APOGEE_WAVELENGTH[part][0], APOGEE_WAVELENGTH[part][-1]) for part in DETECTORS
-    ]
-    names, fluxes, ivars = [], [], []
-    for path in sorted((folder / "apogee").glob("apStar-*.fits")):
-        flux, error, mask = (fitsio.read(path, ext=i)[0][pixels] for i in (1, 2, 3))
-        good = np.isfinite(flux) & (error > 0) & (mask & BAD_BITS == 0)
-        ivar = np.where(good, 1.0 / np.where(good, error, 1.0) ** 2, 0.0)
-        flux, ivar = continuum.chebyshev(
-            model.wavelength, np.where(good, flux, 0.0), ivar, flat, regions, order=4
-        )
-        names.append(path.stem)
-        fluxes.append(flux)
-        ivars.append(np.minimum(ivar, 1.0 / ERROR_FLOOR**2))
-    return names, np.array(fluxes), np.array(ivars)
+    paths = sorted((folder / "apogee").glob("apStar-*.fits"))
+    spectra = surveys.read("apogee", paths, bad_pixels=BAD_PIXELS)
+    pixels = np.searchsorted(spectra.wavelength, model.wavelength)
+    chosen = continuum_pixels(model, apogee.REGIONS, **choice)
+    normaliser = Normaliser(model.wavelength, chosen, apogee.REGIONS, order)
+    flux, ivar = normaliser.apply(spectra.flux[:, pixels], spectra.ivar[:, pixels])
+    return [path.stem for path in paths], flux, ivar
 
 
 def miles_spectra(folder):

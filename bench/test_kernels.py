@@ -25,7 +25,7 @@ SECONDS = 0.3  # of rounds per kernel
 ROUNDS = 9, 2000  # at least, at most
 UNIT_SAMPLES = 4  # per kernel
 
-for step in ("labels", "training", "inference", "spectra"):
+for step in ("labels", "training", "inference", "spectra", "resample"):
     importlib.import_module(f"bench.cases_{step}")  # fills CASES
 
 

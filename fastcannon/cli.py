@@ -9,7 +9,44 @@ import warnings
 
 from .errors import FastcannonError, InputError
 
+REFUSED = 3  # exit code: done, but inputs were refused
+
 EXAMPLES = {
+    "init": """\
+example:
+  fastcannon init fastcannon.toml
+
+Writes a configuration in which every key is explained, to be edited.
+""",
+    "simulate": """\
+example:
+  fastcannon simulate surveys --stars 1000
+
+Writes two surveys of one simulated Galaxy in the files of APOGEE and GALAH, the
+hidden truth, and surveys/fastcannon.toml, with which fastcannon run begins.
+""",
+    "pack": """\
+example:
+  fastcannon pack fastcannon.toml
+
+Packs the small files of each survey into a few large ones, in parallel. Finished
+parts are kept when it is started again. Files that cannot be used are listed with
+the reason; the exit code is then 3.
+""",
+    "match": """\
+example:
+  fastcannon match fastcannon.toml
+
+Finds the stars that two packed surveys have in common, applies the cuts, says what
+each of them removed, and compares the two scales of labels.
+""",
+    "run": """\
+example:
+  fastcannon run fastcannon.toml
+
+Packs, matches, and for the spectra and the labels of either survey trains,
+cross-validates and infers. Writes into the output folder of the configuration.
+""",
     "train": """\
 example:
   fastcannon train stars.fits --labels teff logg fe_h -o model.fits
@@ -53,14 +90,15 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit code: 0, or 2 for input that cannot be used.
+        Exit code: 0, 2 for input that cannot be used, or 3 if all was done but for
+        some files that were refused.
     """
     arguments = _parser().parse_args(argv)
     with warnings.catch_warnings():
         # One line, not the line of code it comes from.
         warnings.showwarning = _show_warning
         try:
-            arguments.command(arguments)
+            return arguments.command(arguments) or 0
         except FastcannonError as error:
             return _fail(error)
         except OSError as error:
@@ -68,7 +106,72 @@ def main(argv=None):
         except KeyboardInterrupt:
             print("fastcannon: stopped", file=sys.stderr)
             return 130
-    return 0
+
+
+def _init(arguments):
+    from .config import write_example
+
+    write_example(arguments.config)
+    _say(arguments, f"{arguments.config}: edit it, then: fastcannon pack")
+
+
+def _simulate(arguments):
+    from .simulator import simulate
+
+    with _progress(arguments, 2 * arguments.stars, "stars") as bar:
+        counts = simulate(
+            arguments.folder,
+            arguments.stars,
+            arguments.overlap,
+            arguments.seed,
+            arguments.processes,
+            bar.update,
+        )
+    listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
+    _say(arguments, f"{arguments.folder}: {listed}")
+
+
+def _pack(arguments):
+    from . import run
+    from .config import read_config
+
+    say, bar = _reporters(arguments)
+    packings = run.pack_surveys(
+        read_config(arguments.config), say, bar, arguments.processes
+    )
+    return _code(packings)
+
+
+def _match(arguments):
+    from . import run
+    from .config import read_config
+
+    run.report_match(read_config(arguments.config), _reporters(arguments)[0])
+
+
+def _run(arguments):
+    from . import run
+    from .config import read_config
+
+    say, bar = _reporters(arguments)
+    config = read_config(arguments.config)
+    packings = run.pack_surveys(config, say, bar, arguments.processes)
+    training = run.report_match(config, say)
+    run.run_cases(config, training, say, bar, arguments.threads)
+    return _code(packings)
+
+
+def _reporters(arguments):
+    """Return the functions that say a line and that make a progress bar."""
+    return (
+        lambda text: _say(arguments, text),
+        lambda total, unit: _progress(arguments, total, unit),
+    )
+
+
+def _code(packings):
+    """Return the exit code of packings."""
+    return REFUSED if any(packing.refused for packing in packings) else 0
 
 
 def _train(arguments):
@@ -218,6 +321,29 @@ def _parser():
         title="commands", metavar="COMMAND", required=True, dest="name"
     )
 
+    init = _command(commands, "init", _init, "write an example of a configuration")
+    init.add_argument("config", metavar="FILE", nargs="?", default="fastcannon.toml")
+
+    simulate = _command(
+        commands, "simulate", _simulate, "write two simulated surveys to disk"
+    )
+    simulate.add_argument("folder", metavar="FOLDER", help="new folder for the files")
+    for option, default, text in (
+        ("--stars", 1000, "of each survey (default: %(default)s)"),
+        ("--overlap", None, "stars in both (default: a tenth, or up to 600 if more)"),
+        ("--seed", 0, "of all that is random (default: %(default)s)"),
+    ):
+        simulate.add_argument(option, type=int, default=default, metavar="N", help=text)
+    pack = _command(commands, "pack", _pack, "pack the spectra of surveys")
+    match = _command(commands, "match", _match, "find the stars surveys have in common")
+    run = _command(commands, "run", _run, "do it all: from survey files to labels")
+    for command in (pack, match, run):
+        command.add_argument("config", metavar="CONFIG", help="configuration, TOML")
+    for command in (simulate, pack, run):
+        command.add_argument(
+            "--processes", type=int, metavar="N", help="default: one for each core"
+        )
+
     train = _command(commands, "train", _train, "train a model on stars with labels")
     _add_training_set(train)
     _add_output(train, "file for the model", required=True)
@@ -271,8 +397,10 @@ def _parser():
     info.add_argument(
         "file", metavar="FILE", help="model, spectra file or table of labels"
     )
-    for command in (train, validate, infer):
+    for command in (train, validate, infer, run):
         _add_running(command)
+    for command in (simulate, pack, match):
+        _add_quiet(command.add_argument_group("running"))
     return parser
 
 
@@ -341,6 +469,10 @@ def _add_running(parser):
     group.add_argument(
         "--threads", type=int, metavar="N", help="default: all cores it may use"
     )
+    _add_quiet(group)
+
+
+def _add_quiet(group):
     group.add_argument(
         "-q",
         "--quiet",

@@ -1,89 +1,122 @@
-"""A small survey from beginning to end: ``python -m fastcannon.demo --out demo``.
+"""Two surveys on one scale, from survey files to labels: ``python -m fastcannon.demo``.
 
-Simulates stars with known labels and a survey, trains, cross-validates, infers
-and writes every file that a real run has. The same input gives the same files.
+Simulates two surveys of one Galaxy in the files of APOGEE and GALAH, or takes a
+folder of real ones, and does with them what ``fastcannon run`` does. Simulated
+surveys come with the truth: the labels that a star has on each survey's scale.
 """
 
 import argparse
 import sys
 from pathlib import Path
 
+from astropy.io import fits
 from astropy.table import Table
+from tqdm import tqdm
 
-from . import jobs
+from . import jobs, run
 from .arrays import label_array
-from .model import CannonModel
+from .config import read_config
+from .fitsfiles import hdu_to_table
 from .plots import one_to_one
-from .simulate import simulate_spectra
-from .spectra import SpectraFile, write_spectra
+from .simulator import simulate
 
-LABELS = ("teff", "logg", "fe_h")
-TRAINING_SEED, SURVEY_SEED = 1, 2
-WRITTEN = (
-    "training.fits",
-    "survey.fits",
-    "model.fits",
-    "validation.fits",
-    "labels.fits",
-    "one_to_one.png",
-)
+CONFIGURATION = "fastcannon.toml"
+TRUTH = Path("truth") / "truth.fits"
 
 
-def run_demo(folder, n_training=1000, n_survey=4000, n_pixels=2000):
-    """Simulate, train, cross-validate, infer; print what is done and how well.
+def run_demo(folder, data=None, n_stars=1000, overlap=600):
+    """Put two surveys on one scale; simulates them if none are given.
 
     Parameters
     ----------
     folder : str or Path
-        Made if absent; its files of the same names are replaced.
-    n_training, n_survey, n_pixels : int
-        Stars with known labels, stars to infer, pixels.
+        For the simulated surveys; they are made once.
+    data : str or Path, optional
+        Folder with surveys and their configuration ``fastcannon.toml``.
+    n_stars, overlap : int
+        Stars to simulate in each survey and in both.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    print(f"Simulating {n_training:,} training stars and a survey of {n_survey:,} ...")
-    training = _simulate(folder / "training.fits", n_training, n_pixels, TRAINING_SEED)
-    survey = _simulate(folder / "survey.fits", n_survey, n_pixels, SURVEY_SEED)
-
-    print(f"Training on {', '.join(LABELS)} and cross-validating ...")
-    model = CannonModel(LABELS)
-    with SpectraFile(training) as spectra:
-        jobs.train(model, spectra)
-        model.write(folder / "model.fits")
-        validation = jobs.validate(model, spectra)
-        jobs.write_validation(folder / "validation.fits", validation, spectra)
-
-    print("Inferring the labels of the survey ...")
-    with SpectraFile(survey) as spectra:
-        flags = jobs.infer(model, spectra, folder / "labels.fits")
-        true = spectra.labels(LABELS)
-    inferred = label_array(Table.read(folder / "labels.fits"), LABELS)
-    one_to_one(true, inferred, LABELS).savefig(folder / "one_to_one.png")
-
-    print("\nCross-validation, inferred minus given labels of the training stars:")
-    print(*jobs.summary_lines(LABELS, validation.difference), sep="\n")
-    print("\nSurvey, inferred minus true labels:")
-    print(*jobs.summary_lines(LABELS, inferred - true), sep="\n")
-    print(f"\nSpectra flagged: {jobs.flags_text(flags)}")
-    print("\nWritten:")
-    for name in WRITTEN:
-        print(f"  {folder / name}")
+    if data is None:
+        data = Path(folder) / "surveys"
+        if not (data / CONFIGURATION).exists():
+            print(f"Simulating {n_stars:,} stars in each of two surveys ...")
+            with _bar(2 * n_stars, "stars") as bar:
+                simulate(data, n_stars, overlap, progress=bar.update)
+    data = Path(data)
+    config = read_config(data / CONFIGURATION)
+    print("Packing the spectra ...")
+    run.pack_surveys(config, print, _bar)
+    print("\nMatching the surveys ...")
+    training = run.report_match(config, print)
+    print("Training, cross-validating and inferring ...")
+    run.run_cases(config, training, print, _bar)
+    if (data / TRUTH).exists():
+        _compare_with_truth(config, data / TRUTH)
+    print(f"\nWritten to {config.output}")
 
 
-def _simulate(path, n_stars, n_pixels, seed):
-    """Write a simulated spectra file and return its path."""
-    made = simulate_spectra(n_stars, n_pixels, seed)
-    write_spectra(
-        path, made.flux, made.ivar, made.wavelength, made.stars, normalised=True
-    )
-    return path
+def _compare_with_truth(config, truth):
+    """Print and draw inferred labels against the hidden ones of the same scale."""
+    names = config.labels.names
+    for survey in config.pair():
+        for scale in config.pair():
+            name = f"{survey.name}-on-{scale.name}"
+            found = Table.read(config.output / "labels" / f"{name}.fits")
+            usable = found["status"] == 0
+            found = found[usable]
+            hidden = true_labels(truth, survey.format, scale.format, names, found["id"])
+            labels = label_array(found, names)
+            print(f"\n{name}: inferred labels minus the hidden ones of {scale.name}")
+            print(*jobs.summary_lines(names, labels - hidden), sep="\n")
+            figure = config.output / f"{name}.png"
+            one_to_one(hidden, labels, names).savefig(figure)
+            print(f"{figure}: figure")
+
+
+def true_labels(truth, survey, scale, names, ids):
+    """Return the labels that simulated spectra have on a survey's scale.
+
+    Parameters
+    ----------
+    truth : str or Path
+        ``truth.fits`` of a simulation.
+    survey, scale : {"apogee", "galah"}
+        Whose spectra, whose scale.
+    names : sequence of K str
+    ids : sequence of S str
+        Of the spectra, as packed.
+
+    Returns
+    -------
+    (S, K) float64 array
+    """
+    with fits.open(truth) as hdus:
+        stars = hdu_to_table(hdus["STARS"])
+        hidden = label_array(stars, [f"{name}_{scale}_scale" for name in names])
+        if survey == "galah":
+            spectra = hdu_to_table(hdus["SPECTRA"])
+            own = spectra["sobject_id"].astype(str)
+        else:
+            spectra = hdu_to_table(hdus["ENTRIES"])
+            parts = ("TELESCOPE", "FIELD", "APOGEE_ID")
+            own = [".".join(row) for row in spectra[parts].iterrows()]
+    star_of = dict(zip(own, spectra["star"], strict=True))
+    # Visits have the id of the combined spectrum and a number.
+    return hidden[[star_of[str(name).partition(".v")[0]] for name in ids]]
+
+
+def _bar(total, unit):
+    """Return a progress bar on stderr, silent where stderr is a file."""
+    return tqdm(total=total, unit=f" {unit}", unit_scale=True, disable=None)
 
 
 def main(argv=None):
     """Run the demonstration from the command line and return 0."""
     parser = argparse.ArgumentParser(prog="python -m fastcannon.demo")
-    parser.add_argument("--out", default="demo", help="folder for the files")
-    run_demo(parser.parse_args(argv).out)
+    parser.add_argument("--out", default="demo", help="folder for simulated surveys")
+    parser.add_argument("--data", help="folder of surveys with a fastcannon.toml")
+    arguments = parser.parse_args(argv)
+    run_demo(arguments.out, arguments.data)
     return 0
 
 

@@ -16,6 +16,10 @@ class FileFormatError(FastcannonError, ValueError):
     """A file is cut short, damaged, of another version or not ours at all."""
 
 
+class WriteError(FastcannonError, OSError):
+    """A result could not be written; what was finished before is kept."""
+
+
 def check_whole(value, name, least=1):
     """Return a whole number of at least ``least`` as int, or raise InputError."""
     try:

@@ -9,7 +9,6 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-import fitsio
 import numpy as np
 from astropy.io import fits
 
@@ -19,6 +18,7 @@ from .errors import FileFormatError, InputError
 from .labels import unit
 from .model import CannonModel
 from .modelfile import KIND as MODEL
+from .packed import GRID_TOLERANCE
 from .result import STAR_STATUS
 from .spectra import KIND as SPECTRA
 from .spectra import SpectraFile
@@ -26,7 +26,6 @@ from .training import PIXEL_STATUS
 
 LABELS, VALIDATION = "LABELS", "VALIDATION"  # kinds of the tables written here
 BLOCK = 1024  # spectra in memory at a time: 70 MB for 8575 pixels
-GRID_TOLERANCE = 1e-6  # relative; 0.3 km/s, a small part of any pixel
 
 
 def check_output(path, *inputs):
@@ -117,7 +116,7 @@ def infer(model, spectra, path, starts=8, block=BLOCK, threads=None, progress=No
     Parameters
     ----------
     model : CannonModel
-    spectra : SpectraFile
+    spectra : SpectraFile or PackedSurvey
     path : str or Path
         Of the table of labels, a row for each spectrum with its id.
     starts : int
@@ -136,19 +135,21 @@ def infer(model, spectra, path, starts=8, block=BLOCK, threads=None, progress=No
     Raises
     ------
     InputError
-        The flux is not normalised, or on other wavelengths than the model's.
+        The flux is not normalised and the model does not know how to, or it is on
+        other wavelengths than the model's.
     """
-    spectra.require_normalised()
+    normalise = _normalisation(model, spectra)
     _check_grid(model, spectra)
     if block < 1:
         raise InputError(f"block is {block}; at least 1 spectrum at a time is needed")
     inferrer = model.inferrer(starts, spectra.n_stars)
     flags, bad = Counter(), 0
-    with fitsio.FITS(str(spectra.path)) as file, _table(path, spectra.n_stars) as write:
+    with _table(path, spectra.n_stars) as write:
         for start, flux, ivar in spectra.blocks(block):
+            flux, ivar = normalise(flux, ivar)
             result = inferrer.infer(flux, ivar, threads, progress)
             bad += result.bad_pixels
-            write(_labels_table(result, file["STARS"]["id"][start : start + len(flux)]))
+            write(_labels_table(result, spectra.ids(start, start + len(flux))))
             flags.update(_flags(result.status, STAR_STATUS))
     warn_bad(bad, spectra.n_stars * spectra.n_pixels)
     return flags
@@ -244,11 +245,21 @@ def _training_set(model, spectra):
     return labels, *spectra.read_rows(0, spectra.n_stars)
 
 
+def _normalisation(model, spectra):
+    """Return the function of (flux, ivar) that readies spectra for the model."""
+    normaliser = model.normaliser
+    if spectra.normalised and (normaliser is None or normaliser.order is not None):
+        return lambda flux, ivar: (flux, ivar)
+    if normaliser is None or (normaliser.order is None and not spectra.normalised):
+        spectra.require_normalised()
+    return normaliser.apply
+
+
 def _check_grid(model, spectra):
     """Refuse spectra on other wavelengths than the model's, where it knows its own."""
     if len(model.s2) != spectra.n_pixels:
         raise InputError(
-            f"{spectra.path} has {spectra.n_pixels} pixels and the model has "
+            f"{_name(spectra)} has {spectra.n_pixels} pixels and the model has "
             f"{len(model.s2)}; resample the spectra to the model's wavelengths"
         )
     if model.wavelength is None:
@@ -256,15 +267,20 @@ def _check_grid(model, spectra):
     apart = np.abs(spectra.wavelength / model.wavelength - 1.0).max()
     if apart > GRID_TOLERANCE:
         raise InputError(
-            f"the wavelengths of {spectra.path} differ from the model's by up to "
+            f"the wavelengths of {_name(spectra)} differ from the model's by up to "
             f"{apart:.1e} of their value; resample the spectra to the model's"
         )
+
+
+def _name(spectra):
+    """Return what to call spectra in messages."""
+    return getattr(spectra, "path", None) or spectra.parts[0].path.parent
 
 
 def _labels_table(result, ids):
     """Return the table of one block of an inference."""
     table = _with_units(result.to_table(), result.label_names)
-    table.add_column(np.asarray(ids).astype(str), name="id", index=0)
+    table.add_column(ids, name="id", index=0)
     return table
 
 

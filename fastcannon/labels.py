@@ -1,4 +1,7 @@
-"""How labels are written for people: their symbols and units, by name."""
+"""The labels of a training star, and how labels are written for people."""
+
+# All of these must be valid.
+LABELS = ("teff", "logg", "fe_h", "alpha_fe", "vmicro", "vbroad")
 
 # Name: (symbol in mathematical text, unit).
 KNOWN = {

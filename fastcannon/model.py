@@ -68,6 +68,10 @@ class CannonModel:
         Bits of `training.PIXEL_STATUS`.
     wavelength : ndarray (P,) or None
         Angstrom.
+    normaliser : normalise.Normaliser or None
+        How the training spectra were normalised; yours to set. It is kept in the
+        model's file, and ``fastcannon infer`` applies it to spectra that are not
+        normalised.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class CannonModel:
         self.theta = self.s2 = self.status = self.wavelength = None
         self.fiducials = self.scales = None
         self.starts = self.hull = None
+        self.normaliser = None
 
     @classmethod
     def from_coefficients(

@@ -2,7 +2,8 @@
 
 Primary header: kind, format version and the settings of the model. THETA (P, T) and S2,
 STATUS, optional WAVELENGTH images; LABELS (name, fiducial, scale), TERMS (exponents),
-STARTS (J, K), optional HULL (K, n) and CENSOR (P, K).
+STARTS (J, K), optional HULL (K, n) and CENSOR (P, K), optional table CONTINUUM (see
+`normalise.Normaliser.to_table`).
 """
 
 import numpy as np
@@ -15,6 +16,7 @@ from .terms import Terms
 
 KIND = "CannonModel"
 VERSION = 1
+CONTINUUM = "CONTINUUM"
 
 
 def write_model(model, path):
@@ -40,6 +42,8 @@ def write_model(model, path):
     for name, values in images.items():
         if values is not None:
             hdus.append(fits.ImageHDU(values, name=name))
+    if model.normaliser is not None:
+        hdus.append(_normaliser_hdu(model.normaliser))
     write_hdus(path, hdus, KIND, VERSION)
 
 
@@ -53,6 +57,7 @@ def read_model(cls, path):
                     hdu.data, dtype=hdu.data.dtype.newbyteorder("=")
                 )
                 for hdu in hdus[2:]
+                if hdu.name != CONTINUUM
             }
             names = tuple(str(name) for name in labels["name"])
             model = cls(
@@ -67,6 +72,8 @@ def read_model(cls, path):
             model.scales = np.array(labels["scale"], dtype=np.float64)
             model.theta, model.s2 = images["THETA"], images["S2"]
             model.status, model.starts = images["STATUS"], images["STARTS"]
+            if CONTINUUM in hdus:
+                model.normaliser = _read_normaliser(hdus[CONTINUUM])
         except (KeyError, ValueError) as error:
             raise FileFormatError(
                 f"{path}: the model is incomplete ({error}); train or copy it again"
@@ -74,6 +81,21 @@ def read_model(cls, path):
     model.wavelength = images.get("WAVE")
     model.hull = images.get("HULL")
     return model
+
+
+def _normaliser_hdu(normaliser):
+    table = normaliser.to_table()
+    hdu = table_to_hdu(table, CONTINUUM)
+    hdu.header.update(table.meta)
+    return hdu
+
+
+def _read_normaliser(hdu):
+    from .normalise import Normaliser  # imports models
+
+    table = hdu_to_table(hdu)
+    table.meta.update(hdu.header)
+    return Normaliser.from_table(table)
 
 
 def _censor_image(model):

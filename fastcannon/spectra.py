@@ -3,12 +3,16 @@
 ========== ======================= ==========================================
 HDU        content                 meaning
 ========== ======================= ==========================================
-primary    keywords                kind, format version, NORMED
+primary    keywords                kind, format version, NORMED and any facts
 FLUX       float32 image (N, P)    flux, divided by the continuum if NORMED
 IVAR       float32 image (N, P)    inverse variance, 0 = no information
 WAVELENGTH float64 image (P,)      Angstrom, increasing
 STARS      binary table, N rows    ``id`` and any labels, with units
+REFUSED    binary table            optional: ``path``, ``reason`` of inputs left out
 ========== ======================= ==========================================
+
+Facts of a packed survey: SURVEY its name, MEDIUM "air" or "vacuum", PLAN, PART and
+PARTS which part of which packing it is.
 """
 
 import shutil
@@ -17,7 +21,6 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
-import fitsio
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table, vstack
@@ -30,10 +33,13 @@ KIND = "SPECTRA"
 VERSION = 1
 _NORMED = "NORMED"
 _EXTENSIONS = ("FLUX", "IVAR", "WAVELENGTH", "STARS")
+REFUSED, REFUSED_COLUMNS = "REFUSED", ("path", "reason")
 _BLOCK_PIXELS = 2**21  # pixels written at a time
 
 
-def write_spectra(path, flux, ivar, wavelength, stars, normalised, overwrite=True):
+def write_spectra(
+    path, flux, ivar, wavelength, stars, normalised, overwrite=True, facts=None
+):
     """Write spectra with their labels as one FITS file, atomically.
 
     Parameters
@@ -51,13 +57,15 @@ def write_spectra(path, flux, ivar, wavelength, stars, normalised, overwrite=Tru
         Whether the flux is divided by its continuum.
     overwrite : bool
         Whether an existing file may be replaced.
+    facts : dict, optional
+        Keywords for the primary header: value or (value, comment).
 
     Raises
     ------
     InputError
         Shapes disagree, ``id`` is missing, or a column cannot be kept in FITS.
     """
-    writer = SpectraWriter(path, wavelength, normalised, overwrite)
+    writer = SpectraWriter(path, wavelength, normalised, overwrite, facts)
     _check_images(flux, ivar, np.size(wavelength))
     stars = _stars_table(stars, len(flux))
     rows = max(1, _BLOCK_PIXELS // np.size(wavelength))
@@ -82,6 +90,8 @@ class SpectraWriter:
         Whether the flux is divided by its continuum.
     overwrite : bool
         Whether an existing file may be replaced.
+    facts : dict, optional
+        Keywords for the primary header: value or (value, comment).
 
     Raises
     ------
@@ -89,14 +99,16 @@ class SpectraWriter:
         The wavelengths or the path cannot be used.
     """
 
-    def __init__(self, path, wavelength, normalised, overwrite=True):
+    def __init__(self, path, wavelength, normalised, overwrite=True, facts=None):
         if not isinstance(normalised, (bool, np.bool_)):
             raise InputError(f"normalised must be True or False, not {normalised!r}")
         self._path = path
         self._wavelength = check_wavelength(wavelength)
         self._normalised = bool(normalised)
         self._overwrite = overwrite
+        self._facts = facts or {}
         self._tables = []
+        self._refused = None
         self._files = ExitStack()
 
     def __enter__(self):
@@ -143,15 +155,31 @@ class SpectraWriter:
             handle.write(_big_endian(image).data)
         self._tables.append(table)
 
+    def refuse(self, refused):
+        """Note inputs that were left out, for a table REFUSED.
+
+        Parameters
+        ----------
+        refused : sequence of (path, reason)
+            Of the whole file; all in plain ASCII.
+        """
+        paths, reasons = zip(*refused, strict=True) if refused else ((), ())
+        self._refused = Table([paths, reasons], names=REFUSED_COLUMNS, dtype=("U", "U"))
+
     def _write_head(self):
         """Write the primary HDU and room for the header of FLUX."""
-        primary = fits.PrimaryHDU().header
-        fitsfiles.identify(primary, KIND, VERSION, 1 + len(_EXTENSIONS))
-        primary[_NORMED] = (self._normalised, "flux is divided by its continuum")
-        fitsfiles.reserve_checksum(primary)
-        self._flux.write(fitsfiles.header_bytes(primary))
-        self._flux_start = self._flux.tell()
+        self._flux.write(self._primary_header())
         self._flux.write(self._image_header("FLUX", 0))
+
+    def _primary_header(self):
+        """Return the primary header, as bytes; its length does not change."""
+        primary = fits.PrimaryHDU().header
+        extensions = len(_EXTENSIONS) + (self._refused is not None)
+        fitsfiles.identify(primary, KIND, VERSION, 1 + extensions)
+        primary[_NORMED] = (self._normalised, "flux is divided by its continuum")
+        primary.update(self._facts)
+        fitsfiles.reserve_checksum(primary)
+        return fitsfiles.header_bytes(primary)
 
     def _image_header(self, name, rows):
         """Return the header of an image with ``rows`` stars, as bytes."""
@@ -173,14 +201,17 @@ class SpectraWriter:
         self._ivar.seek(0)
         shutil.copyfileobj(self._ivar, self._flux)
         _pad(self._flux)
-        self._flux.seek(self._flux_start)
+        self._flux.seek(0)
+        self._flux.write(self._primary_header())
         self._flux.write(self._image_header("FLUX", len(stars)))
         self._flux.close()
         wavelength = fits.ImageHDU(self._wavelength, name="WAVELENGTH")
         wavelength.header["BUNIT"] = "Angstrom"
-        table = fitsfiles.table_to_hdu(stars, "STARS")
+        added = [wavelength, fitsfiles.table_to_hdu(stars, "STARS")]
+        if self._refused is not None:
+            added.append(fitsfiles.table_to_hdu(self._refused, REFUSED))
         with fits.open(self._temporary, "append") as hdus:
-            for hdu in (wavelength, table):
+            for hdu in added:
                 fitsfiles.reserve_checksum(hdu.header)
                 hdus.append(hdu)
         fitsfiles.stamp_checksums(self._temporary)
@@ -200,6 +231,8 @@ class SpectraFile:
     n_stars, n_pixels : int
     normalised : bool
         Whether the flux is divided by its continuum.
+    facts : astropy.io.fits.Header
+        The primary header: SURVEY, MEDIUM, ...
 
     Raises
     ------
@@ -212,11 +245,10 @@ class SpectraFile:
         self.path = Path(path)
         spans = fitsfiles.check_layout(path, KIND, VERSION)
         self.n_stars, self.n_pixels = _check_shapes(path, spans)
-        self.normalised = spans[0].header[_NORMED]
-        try:
-            self._fits = fitsio.FITS(str(path))
-        except OSError as error:
-            raise self._unreadable("primary", error) from error
+        self.facts = spans[0].header
+        self.normalised = self.facts[_NORMED]
+        self._data = {span.name: span.data for span in spans}
+        self._handle = None  # opened by the first read
 
     def __enter__(self):
         return self
@@ -225,23 +257,41 @@ class SpectraFile:
         self.close()
 
     def close(self):
-        """Close the file."""
-        self._fits.close()
+        """Close the file; the next read opens it again."""
+        if self._handle is not None:
+            self._handle.close()
+            self._handle = None
 
     @cached_property
     def wavelength(self):
         """Wavelengths of the pixels, (P,) float64 array, Angstrom."""
-        return self._read_image("WAVELENGTH", slice(0, self.n_pixels), np.float64)
+        return self._read("WAVELENGTH", ">f8", 0, self.n_pixels)
 
     @cached_property
     def stars(self):
         """Table of the stars: astropy Table with N rows, ``id`` and labels."""
-        fitsfiles.check_layout(self.path, KIND, VERSION)
-        try:
-            with fits.open(self.path, memmap=False) as hdus:
-                return fitsfiles.hdu_to_table(hdus["STARS"])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise self._unreadable("STARS", error) from error
+        return self._read_table("STARS")
+
+    def ids(self, start, stop):
+        """Return the ids of stars start, ..., stop - 1 without reading the others.
+
+        Parameters
+        ----------
+        start, stop : int
+
+        Returns
+        -------
+        (stop - start,) array of str
+        """
+        with fits.open(self.path, memmap=True) as hdus:
+            return np.array(hdus["STARS"].data["id"][start:stop]).astype(str)
+
+    @cached_property
+    def refused(self):
+        """Inputs left out of the file: astropy Table with ``path`` and ``reason``."""
+        if REFUSED in self._data:
+            return self._read_table(REFUSED)
+        return Table(names=REFUSED_COLUMNS, dtype=("U1", "U1"))
 
     def read_rows(self, start, stop):
         """Read the spectra of stars start, ..., stop - 1.
@@ -268,10 +318,12 @@ class SpectraFile:
                 f"{self.path}: rows {start} to {stop} were asked for; it has rows "
                 f"0 to {self.n_stars}"
             )
-        if start == stop:
-            return tuple(np.empty((2, 0, self.n_pixels), np.float32))
-        rows = (slice(int(start), int(stop)), slice(0, self.n_pixels))
-        return tuple(self._read_image(n, rows, np.float32) for n in ("FLUX", "IVAR"))
+        shape = (stop - start, self.n_pixels)
+        first, count = start * self.n_pixels, shape[0] * shape[1]
+        return tuple(
+            self._read(name, ">f4", first, count).reshape(shape)
+            for name in ("FLUX", "IVAR")
+        )
 
     def blocks(self, size):
         """Read all spectra, ``size`` stars at a time.
@@ -340,19 +392,39 @@ class SpectraFile:
         """
         fitsfiles.verify_checksums(self.path)
 
-    def _read_image(self, name, part, dtype):
-        """Return a part of an image, native-endian and contiguous."""
+    def _read_table(self, name):
+        """Return a table of the file."""
+        fitsfiles.check_layout(self.path, KIND, VERSION)
         try:
-            return np.ascontiguousarray(self._fits[name][part], dtype=dtype)
+            with fits.open(self.path, memmap=False) as hdus:
+                return fitsfiles.hdu_to_table(hdus[name])
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise self._unreadable(name, error) from error
+
+    def _read(self, name, dtype, first, count):
+        """Return ``count`` numbers of an image from its ``first``, native-endian.
+
+        The images are plain: bytes read by NumPy cost a third of CFITSIO's.
+        """
+        dtype = np.dtype(dtype)
+        try:
+            if self._handle is None:
+                self._handle = open(self.path, "rb")
+            self._handle.seek(self._data[name] + first * dtype.itemsize)
+            numbers = np.fromfile(self._handle, dtype, count)
         except OSError as error:
             raise self._unreadable(name, error) from error
+        if len(numbers) < count:
+            raise self._unreadable(name, f"{count - len(numbers)} numbers are missing")
+        if not dtype.isnative:
+            numbers = numbers.byteswap(inplace=True).view(dtype.newbyteorder("="))
+        return numbers
 
     def _unreadable(self, name, error):
         reason = str(error).splitlines()[0]
         return FileFormatError(
-            f"{self.path}, HDU {name}: cannot be read ({reason}); the file is damaged, "
-            "or its name holds characters that CFITSIO interprets, such as [ ] ( ): "
-            "copy or rename it"
+            f"{self.path}, HDU {name}: cannot be read ({reason}); the file is damaged "
+            "or was changed: copy or write it again"
         )
 
 
@@ -434,12 +506,12 @@ def _check_shapes(path, spans):
     """Return (N, P) of a spectra file whose HDUs agree with the format."""
     primary, *extensions = spans
     names = tuple(span.name for span in extensions)
-    if names != _EXTENSIONS:
+    if names not in (_EXTENSIONS, (*_EXTENSIONS, REFUSED)):
         raise FileFormatError(
             f"{path}: HDUs {', '.join(names)} found, {', '.join(_EXTENSIONS)} "
             "expected; write it again with fastcannon.spectra.write_spectra"
         )
-    flux, ivar, wavelength, stars = (span.header for span in extensions)
+    flux, ivar, wavelength, stars = (span.header for span in extensions[:4])
     n_stars, n_pixels = flux.get("NAXIS2"), flux.get("NAXIS1")
     image = {"BITPIX": -32, "NAXIS": 2, "NAXIS1": n_pixels, "NAXIS2": n_stars}
     expected = {

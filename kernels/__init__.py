@@ -5,7 +5,13 @@ mathematics; the ``reference*`` modules have a plain NumPy twin of every kernel.
 """
 
 from .cholesky import factor, factor_dropping, invert, solve
-from .continuum import divide_continuum, fit_linear, fit_linear_rows
+from .continuum import (
+    clip_outliers,
+    divide_continuum,
+    equal_weights,
+    fit_linear,
+    fit_region,
+)
 from .finish import finish_spectra
 from .folds import leave_folds_out, weight_powers
 from .gate import clean_rows, count_bad
@@ -41,6 +47,7 @@ from .polynomial import (
     pair_products,
     pair_table,
 )
+from .resample import resample_row
 from .scatter import joint_step, median_scatter, scatter_sums, start_scatter
 from .stream import normal_equations, stream_spectra
 from .weights import chunk_theta, weigh_residuals, weigh_spectra
@@ -50,6 +57,7 @@ __all__ = [
     "choose_starts",
     "chunk_theta",
     "clean_rows",
+    "clip_outliers",
     "complete_exponents",
     "confine_spectra",
     "coordinate_descent",
@@ -58,13 +66,14 @@ __all__ = [
     "descend",
     "descend_spectra",
     "divide_continuum",
+    "equal_weights",
     "evaluate",
     "factor",
     "factor_dropping",
     "factor_normal",
     "finish_spectra",
     "fit_linear",
-    "fit_linear_rows",
+    "fit_region",
     "gather_hessian",
     "gather_pixels",
     "hessian_table",
@@ -86,6 +95,7 @@ __all__ = [
     "pair_products",
     "pair_table",
     "rank_minima",
+    "resample_row",
     "scatter_sums",
     "solve",
     "solve_rows",

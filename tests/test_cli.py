@@ -12,7 +12,7 @@ from astropy.table import Table
 from fastcannon import fitsfiles, jobs
 from fastcannon.cli import main
 from fastcannon.model import CannonModel
-from fastcannon.simulate import simulate_spectra
+from fastcannon.simulator import simulate_spectra
 from fastcannon.spectra import SpectraFile, write_spectra
 
 NAMES = ["teff", "logg", "fe_h"]

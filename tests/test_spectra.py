@@ -338,10 +338,39 @@ def test_files_that_are_not_quite_ours(path, change, message):
         SpectraFile(path)
 
 
-def test_a_name_that_cfitsio_interprets_is_explained(path):
+def test_a_name_that_cfitsio_interprets_is_read(path):
     path = path.rename(path.with_name("spectra[1].fits"))
-    with pytest.raises(FileFormatError, match="copy or rename it"):
-        SpectraFile(path)
+    with SpectraFile(path) as spectra:
+        assert spectra.ids(1, 3).tolist() == spectra.stars["id"][1:3].tolist()
+        assert len(spectra.read_rows(1, 3)[0]) == 2
+
+
+def test_facts_and_refused_inputs_are_kept(tmp_path):
+    path = tmp_path / "part.fits"
+    wavelength = np.linspace(5000, 5010, 5)
+    facts = {"SURVEY": ("apogee", "survey"), "PART": 3}
+    with SpectraWriter(path, wavelength, False, facts=facts) as writer:
+        writer.append(np.ones((2, 5)), np.ones((2, 5)), {"id": ["a", "b"]})
+        writer.refuse([("x/y.fits", "HDU 3 is missing")])
+    with SpectraFile(path) as spectra:
+        spectra.verify()
+        assert spectra.facts["SURVEY"] == "apogee" and spectra.facts["PART"] == 3
+        assert list(spectra.refused[0]) == ["x/y.fits", "HDU 3 is missing"]
+        assert spectra.read_rows(0, 2)[0].dtype == np.float32
+
+
+def test_a_file_may_hold_refusals_only(tmp_path):
+    path = tmp_path / "part.fits"
+    with SpectraWriter(path, np.linspace(5000, 5010, 5), False) as writer:
+        empty = Table({"id": np.array([], "U9"), "snr": np.array([], "f4")})
+        writer.append(np.empty((0, 5)), np.empty((0, 5)), empty)
+        writer.refuse([("x.fits", "no")])
+    with SpectraFile(path) as spectra:
+        spectra.verify()
+        assert spectra.n_stars == 0 and len(spectra.stars) == 0
+        assert spectra.stars.colnames == ["id", "snr"]
+        assert list(spectra.blocks(8)) == []
+        assert len(spectra.refused) == 1
 
 
 def test_an_unreadable_header_card_names_its_hdu(path):

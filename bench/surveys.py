@@ -1,0 +1,263 @@
+"""From survey files to normalised spectra: packing, reading, normalising, simulating."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import fitsio
+import numpy as np
+
+from fastcannon import run, surveys
+from fastcannon.config import read_config
+from fastcannon.differences import difference_table
+from fastcannon.normalise import Normaliser
+from fastcannon.pack import pack
+from fastcannon.packed import PackedSurvey
+from fastcannon.simulator import simulate
+from fastcannon.spectra import write_spectra
+from fastcannon.surveys import apogee, galah
+
+from .clock import interleave, unit_task
+from .results import at_least, at_most, only
+from .survey import make_survey
+
+STARS = 300  # simulated files that packing is timed on
+LINKS = 12_000  # links to them, for two processes against one
+
+
+def bench_simulation(threads):
+    """Two surveys of 1,000 stars each; the offsets that come out of their catalogues."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        simulate(Path(folder) / "surveys", 1000, overlap=1000, processes=threads)
+        taken = time.perf_counter() - start
+        config = read_config(Path(folder) / "surveys" / "fastcannon.toml")
+        run.pack_surveys(config, lambda line: None, _no_bar, threads)
+        training, found = run.match_surveys(config)
+        worst = worst_offset(found, config, training.table)
+    return [
+        at_most("simulating 1,000 stars in each of two surveys", taken, 60, "s"),
+        only("training stars among 1,000 common ones", len(training.table)),
+        at_most("recovered minus injected offset, standard errors, largest", worst, 4),
+    ]
+
+
+def worst_offset(found, config, training):
+    """Largest (recovered - injected) / error over labels and all, giants, dwarfs."""
+    truth = config.path.parent / "truth" / "truth.fits"
+    from astropy.io import fits
+
+    from fastcannon.fitsfiles import hdu_to_table
+
+    with fits.open(truth) as hdus:
+        stars = hdu_to_table(hdus["STARS"])
+    row = {f"2M{name}": i for i, name in enumerate(stars["tmass"])}
+    stars = stars[[row[name] for name in training["star_id"]]]
+    injected = training.copy()
+    for label in config.labels.names:
+        for survey in ("apogee", "galah"):
+            injected[f"{label}_{survey}"] = stars[f"{label}_{survey}_scale"]
+    # Giants and dwarfs are those of the catalogue.
+    injected["logg_split"] = training["logg_galah"]
+    true = difference_table(
+        injected, ("apogee", "galah"), config.labels.names, reference="split"
+    )
+    away = [
+        abs(found[f"mean_{group}"] - true[f"mean_{group}"]) / found[f"e_mean_{group}"]
+        for group in ("all", "giants", "dwarfs")
+    ]
+    return float(np.max(away))
+
+
+def bench_packing(threads):
+    """Packing against fitsio's bare reading, and in two processes against one."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        simulate(folder / "surveys", STARS, overlap=STARS, processes=threads)
+        files = {
+            name: sorted((folder / "surveys" / name / "spectra").rglob("*.fits"))
+            for name in ("apogee", "galah")
+        }
+        rows = []
+        for survey, read in ((apogee, read_apogee), (galah, read_galah)):
+            rows += bench_one_survey(survey, read, files[survey.NAME], folder)
+        return rows + bench_processes(files["apogee"], folder)
+
+
+def bench_one_survey(survey, read, files, folder):
+    """Packing one survey in one process, per star."""
+    groups, _ = survey.groups([str(path) for path in files])
+    check_packed(survey, files, folder)
+    seconds = interleave(
+        {
+            "fitsio": lambda: [read(group.paths) for group in groups],
+            "pack": lambda: _pack_again(survey.NAME, files, folder),
+        },
+        rounds=3,
+    )
+    resampling = resampling_seconds(len(groups)) if survey is galah else 0.0
+    name = survey.NAME
+    packing = seconds["pack"] - resampling
+    rows = [
+        only(
+            f"{name}: fitsio, same rows and headers",
+            _ms(seconds["fitsio"], groups),
+            "ms",
+        ),
+        only(f"{name}: packing in one process", _ms(seconds["pack"], groups), "ms"),
+        at_most(f"{name}: packing / fitsio reading", packing / seconds["fitsio"], 1.5),
+    ]
+    if resampling:
+        rows.append(only(f"{name}: of which resampling", _ms(resampling, groups), "ms"))
+    return rows
+
+
+def check_packed(survey, files, folder):
+    """The answer before the clock: packed spectra are what the reader gives."""
+    read = surveys.read(survey.NAME, files)
+    pack(survey.NAME, files, folder / "checked", processes=1)
+    with PackedSurvey.open(folder / "checked") as packed:
+        flux, ivar = packed.read(packed.rows(read.table["id"]))
+    for path in (folder / "checked").iterdir():
+        path.unlink()
+    if not (np.array_equal(flux, read.flux) and np.array_equal(ivar, read.ivar)):
+        raise AssertionError(f"{survey.NAME}: packed spectra differ from those read")
+
+
+def bench_processes(files, folder):
+    """Two processes against one, on links to the files."""
+    links = make_links(files, folder / "links", LINKS)
+    seconds = {}
+    for processes in (1, 2):
+        out = folder / f"packed-{processes}"
+        start = time.perf_counter()
+        pack("apogee", links, out, stars_per_part=512, processes=processes)
+        seconds[processes] = time.perf_counter() - start
+        for path in out.iterdir():
+            path.unlink()
+    gain = seconds[1] / seconds[2]
+    what = f"packing {LINKS:,} apStar files: gain of 2 processes over 1"
+    return [at_least(what, gain, 1.8, "x")]
+
+
+def make_links(files, folder, count):
+    """Make links to files under names that the survey's reader takes for stars."""
+    links = []
+    for i in range(count):
+        parent = folder / "apo25m" / f"field{i // len(files):05d}"
+        parent.mkdir(parents=True, exist_ok=True)
+        links.append(parent / files[i % len(files)].name)
+        os.symlink(files[i % len(files)], links[-1])
+    return links
+
+
+def read_apogee(paths):
+    """What a reader of apStar files cannot do without, by fitsio."""
+    with fitsio.FITS(str(paths[0])) as file:
+        header = file[0].read_header()
+        return header, [file[hdu][0:1, :] for hdu in (1, 2, 3)]
+
+
+def read_galah(paths):
+    """What a reader of GALAH's arms cannot do without, by fitsio."""
+    read = []
+    for path in paths:
+        with fitsio.FITS(str(path)) as file:
+            headers = file[0].read_header(), file[4].read_header()
+            read.append((headers, file[1].read(), file[4].read()))
+    return read
+
+
+def resampling_seconds(n_stars):
+    """Seconds of resampling the four arms of so many stars."""
+    from fastcannon.kernels import resample_row
+
+    flux, ivar = np.ones(4096, np.float32), np.ones(4096, np.float32)
+    work = np.empty((2, 4096), np.float32)
+    arms = [(arm, np.empty((2, arm.n_pixels), np.float32)) for arm in galah.ARMS]
+
+    def task():
+        for _ in range(n_stars):
+            for arm, out in arms:
+                resample_row(
+                    *(flux, ivar, arm.first - 2.0, arm.step * 1.0003),
+                    *(arm.first, arm.step, work, out[0], out[1]),
+                )
+
+    return interleave({"it": task}, rounds=3)["it"]
+
+
+def bench_reading(threads):
+    """Reading packed spectra and normalising them against inferring them."""
+    survey = make_survey(6, 4096)
+    grid = apogee.WAVELENGTH
+    pixels = np.zeros(len(grid), bool)
+    pixels[::14] = True
+    normaliser = Normaliser(grid, pixels, apogee.REGIONS)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "part-00000.fits"
+        ids = {"id": [str(i) for i in range(len(survey.flux))]}
+        write_spectra(path, survey.flux, survey.ivar, grid, ids, normalised=False)
+        with PackedSurvey([path]) as packed:
+            check_read(packed, survey)
+            unit, per_unit = unit_task(threads)
+            seconds = interleave(
+                {
+                    "unit": unit,
+                    "infer": lambda: survey.model.infer(
+                        survey.flux, survey.ivar, threads=threads
+                    ),
+                    "read": lambda: [len(flux) for _, flux, _ in packed.blocks(1024)],
+                    "normalise": lambda: normaliser.apply(
+                        survey.flux, survey.ivar, threads
+                    ),
+                }
+            )
+    n_spectra = len(survey.flux)
+    unit_seconds = seconds["unit"] / per_unit
+    units = {name: value / n_spectra / unit_seconds for name, value in seconds.items()}
+    return [
+        only("reading packed spectra", seconds["read"] / n_spectra * 1e6, "us"),
+        at_least(
+            "rate of reading packed spectra / rate of inference, 8 starts",
+            seconds["infer"] / seconds["read"],
+            1.5,
+        ),
+        at_most("normalising APOGEE spectra", units["normalise"], 1.0, "U"),
+    ]
+
+
+def check_read(packed, survey):
+    """The answer before the clock: the file gives back what was written."""
+    flux, ivar = packed.read(np.arange(8))
+    if not (
+        np.array_equal(flux, survey.flux[:8]) and np.array_equal(ivar, survey.ivar[:8])
+    ):
+        raise AssertionError("packed spectra are not those that were written")
+
+
+def _pack_again(name, files, folder):
+    """Pack into an empty folder."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        pack(name, files, out, processes=1)
+
+
+def _ms(seconds, groups):
+    return seconds / len(groups) * 1e3
+
+
+class _no_bar:
+    """A progress bar that shows nothing."""
+
+    def __init__(self, *_):
+        pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def update(self, _):
+        pass

@@ -1,0 +1,311 @@
+"""Pack the many small files of a survey into a few large spectra files.
+
+Groups of files (one star each) are sorted by their key and cut into parts of a
+fixed number of groups; each part is one spectra file, written atomically by one
+process. A part carries the digest of its plan: its inputs (path, size, time of
+change) and the options of reading. A second run keeps the parts whose plan is
+unchanged and writes the others, so that a run can be killed at any moment and
+ends in the same bytes. Inputs that cannot be used are listed, with the reason,
+in the part they belong to.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from astropy.table import Table
+
+from . import fitsfiles, surveys
+from .errors import FastcannonError, InputError, WriteError, check_whole
+from .parallel import ranges, run_processes
+from .spectra import KIND, REFUSED_COLUMNS, VERSION, SpectraFile, SpectraWriter
+
+STARS_PER_PART = 4096
+PLAN_VERSION = 1  # to be raised when the same inputs give other bytes
+REFUSED_LIST = "refused.ecsv"
+_BLOCK = 64  # groups in memory at a time
+
+
+class Part(NamedTuple):
+    """What one packed file is made from."""
+
+    path: str
+    survey: str
+    options: dict
+    groups: list
+    refused: list  # inputs refused by their name, listed in the first part
+    number: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What a packing did.
+
+    Attributes
+    ----------
+    paths : list of Path
+        The packed files in order.
+    n_spectra, n_groups : int
+        Spectra written; groups of files they came from.
+    kept : int
+        Parts that an earlier run had finished.
+    refused : list of surveys.Refused
+        Inputs that were left out, and why.
+    """
+
+    paths: list[Path]
+    n_spectra: int
+    n_groups: int
+    kept: int
+    refused: list
+
+
+def pack(
+    survey,
+    files,
+    folder,
+    options=None,
+    stars_per_part=STARS_PER_PART,
+    processes=None,
+    progress=None,
+):
+    """Pack the spectra of a survey.
+
+    Parameters
+    ----------
+    survey : str
+        "apogee", "galah".
+    files : sequence of str or Path
+        The survey's spectrum files, in any order.
+    folder : str or Path
+        Gets ``part-00000.fits``, ...; made if absent.
+    options : dict, optional
+        Of the survey's ``read_group``.
+    stars_per_part : int
+        Groups of files in one part.
+    processes : int, optional
+        Default: as many as cores; the bytes do not depend on it.
+    progress : callable, optional
+        Called with the number of groups done.
+
+    Returns
+    -------
+    Packing
+
+    Raises
+    ------
+    InputError
+        No files, an unknown option, or another run is packing into the folder.
+    WriteError
+        A part cannot be written: the disk is full, for example. Finished parts
+        are kept.
+    """
+    check_whole(stars_per_part, "stars_per_part")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        parts = _plan(survey, files, folder, dict(options or {}), stars_per_part)
+        _sweep(folder, parts)
+        todo = [part for part in parts if not _finished(part)]
+        advance = progress or (lambda count: None)
+        advance(_n_groups(parts) - _n_groups(todo))
+        _run(todo, processes, advance)
+        packing = _summary(parts, len(parts) - len(todo))
+        _write_refused(folder / REFUSED_LIST, packing.refused)
+    return packing
+
+
+def pack_part(part):
+    """Read the groups of a part and write its file.
+
+    Parameters
+    ----------
+    part : Part
+
+    Raises
+    ------
+    WriteError
+        The file cannot be written.
+    """
+    survey = surveys.get(part.survey)
+    refused = list(part.refused)
+    writer = SpectraWriter(
+        part.path,
+        survey.WAVELENGTH,
+        survey.is_normalised(part.groups, **part.options),
+        facts=_facts(part, survey),
+    )
+    try:
+        with writer:
+            for start, stop in ranges(len(part.groups), _BLOCK):
+                rows = []
+                groups = part.groups[start:stop]
+                for found in surveys.read_groups(survey, groups, part.options):
+                    if isinstance(found, list):
+                        rows.extend(found)
+                    else:
+                        refused.append(found)
+                _append(writer, survey, rows)
+            writer.refuse([tuple(map(_ascii, item)) for item in refused])
+    except OSError as error:
+        raise WriteError(
+            f"{part.path} cannot be written ({error.strerror or error}); free some "
+            "space or mend the folder and start again: finished parts are kept"
+        ) from error
+
+
+def _plan(survey, files, folder, options, stars_per_part):
+    """Return the parts that the files make."""
+    module = surveys.get(survey)
+    surveys.check_options(module, options)
+    groups, refused = module.groups([str(path) for path in files])
+    if not groups:
+        reasons = "; ".join(f"{r.path}: {r.reason}" for r in refused[:3]) or "no files"
+        raise InputError(
+            f"there is nothing to pack for {survey} ({reasons}); check the paths"
+        )
+    cuts = ranges(len(groups), stars_per_part)
+    return [
+        Part(
+            str(folder / f"part-{number:05d}.fits"),
+            survey,
+            options,
+            groups[start:stop],
+            [] if number else refused,
+            number,
+            len(cuts),
+        )
+        for number, (start, stop) in enumerate(cuts)
+    ]
+
+
+def _digest(part):
+    """Return the digest of a part's plan, 32 hexadecimal digits."""
+    files = [[str(path), *_stat(path)] for group in part.groups for path in group.paths]
+    plan = {
+        "version": PLAN_VERSION,
+        "survey": part.survey,
+        "options": part.options,
+        "refused": [list(item) for item in part.refused],
+        "files": files,
+        "part": [part.number, part.count],
+    }
+    text = json.dumps(plan, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _stat(path):
+    """Return size and time of change of a file; zeros if it is gone."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def _facts(part, survey):
+    """Return the keywords of a part's primary header."""
+    return {
+        "SURVEY": (part.survey, "survey that the spectra are from"),
+        "MEDIUM": (survey.MEDIUM, "of the wavelengths"),
+        "PART": (part.number, "number of this part, from 0"),
+        "PARTS": (part.count, "number of parts"),
+        "PLAN": (_digest(part), "digest of inputs and options"),
+    }
+
+
+def _finished(part):
+    """Return whether the file of a part is there, whole, and of the same plan."""
+    try:
+        primary = fitsfiles.check_layout(part.path, KIND, VERSION)[0].header
+    except (FastcannonError, OSError):
+        return False
+    return primary.get("PLAN") == _digest(part)
+
+
+def _run(parts, processes, advance):
+    """Pack parts, each in a process."""
+    try:
+        run_processes(
+            pack_part, parts, processes, lambda part: advance(len(part.groups))
+        )
+    except BrokenProcessPool as error:
+        raise WriteError(
+            "a packing process was ended from outside (out of memory?); start again, "
+            "with fewer processes: finished parts are kept"
+        ) from error
+
+
+def _append(writer, survey, rows):
+    """Write rows as a block; an empty one still tells the columns."""
+    shape = (len(rows), len(survey.WAVELENGTH))
+    flux = np.array([row.flux for row in rows], np.float32).reshape(shape)
+    ivar = np.array([row.ivar for row in rows], np.float32).reshape(shape)
+    facts = [
+        {
+            name: _ascii(value) if isinstance(value, str) else value
+            for name, value in row.facts.items()
+        }
+        for row in rows
+    ]
+    writer.append(flux, ivar, surveys.facts_table(survey, facts))
+
+
+def _ascii(text):
+    """Return text as FITS can keep it."""
+    return text.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _sweep(folder, parts):
+    """Remove what killed runs left behind, and parts of an earlier, longer plan."""
+    expected = {Path(part.path) for part in parts}
+    stale = set(folder.glob(".part-*.tmp")) | set(folder.glob("part-*.fits"))
+    for path in stale - expected:
+        path.unlink()
+
+
+def _summary(parts, kept):
+    """Return what all parts hold now."""
+    n_spectra, refused = 0, []
+    for part in parts:
+        with SpectraFile(part.path) as spectra:
+            n_spectra += spectra.n_stars
+            refused.extend(
+                surveys.Refused(str(path), str(reason))
+                for path, reason in spectra.refused.iterrows()
+            )
+    paths = [Path(part.path) for part in parts]
+    return Packing(paths, n_spectra, _n_groups(parts), kept, refused)
+
+
+def _write_refused(path, refused):
+    """Write all that was left out as a text table."""
+    table = Table(rows=refused or None, names=REFUSED_COLUMNS, dtype=("U", "U"))
+    with fitsfiles.atomic_path(path) as temporary:
+        table.write(temporary, format="ascii.ecsv")
+
+
+def _n_groups(parts):
+    return sum(len(part.groups) for part in parts)
+
+
+@contextmanager
+def _locked(folder):
+    """Hold a folder against a second run; the lock ends with the process."""
+    with open(folder / ".lock", "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(
+                f"{folder}: another run is packing into this folder; wait for it or "
+                "choose another folder"
+            ) from None
+        yield

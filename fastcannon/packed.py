@@ -1,0 +1,197 @@
+"""A packed survey: the spectra files of one packing, read as one."""
+
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from .errors import FileFormatError, InputError
+from .spectra import SpectraFile
+
+GRID_TOLERANCE = 1e-6  # relative; 0.3 km/s, a small part of any pixel
+
+
+class PackedSurvey:
+    """Spectra files on one grid, read as one; images are read when asked for.
+
+    A context manager; to be read from one thread at a time. At most one of the files
+    is open, as there may be thousands.
+
+    Parameters
+    ----------
+    paths : sequence of str or Path
+        Spectra files, in order: the parts of one packing, or any others.
+
+    Attributes
+    ----------
+    parts : list of SpectraFile
+    medium : str
+        "air" or "vacuum"; "unknown" where the files do not say.
+    normalised : bool
+        Whether the flux is divided by its continuum.
+    n_stars, n_pixels : int
+        Number of spectra (visits count as their own) and of pixels.
+
+    Raises
+    ------
+    FileFormatError
+        A part is missing, damaged or of another packing.
+    InputError
+        There are no files, or their grids or normalisation differ.
+    """
+
+    def __init__(self, paths):
+        if not paths:
+            raise InputError("no spectra files were given; run fastcannon pack first")
+        self.parts = [SpectraFile(path) for path in paths]
+        first = self.parts[0]
+        self.medium = first.facts.get("MEDIUM", "unknown")
+        self.normalised, self.n_pixels = first.normalised, first.n_pixels
+        try:
+            for number, part in enumerate(self.parts):
+                _check_packing(part, number, first, len(self.parts))
+                _check_grid(part, first)
+        finally:
+            self.close()
+        self._starts = np.cumsum([0, *(part.n_stars for part in self.parts)])
+        self.n_stars = int(self._starts[-1])
+
+    @classmethod
+    def open(cls, folder):
+        """Open what `pack.pack` wrote into a folder."""
+        paths = sorted(Path(folder).glob("part-*.fits"))
+        if not paths:
+            raise InputError(
+                f"{folder} holds no packed spectra (part-*.fits); run fastcannon pack"
+            )
+        return cls(paths)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def close(self):
+        """Close the file that is open."""
+        for part in self.parts:
+            part.close()
+
+    @property
+    def wavelength(self):
+        """Wavelengths of the pixels, (P,) float64 array, Angstrom."""
+        return self.parts[0].wavelength
+
+    @cached_property
+    def stars(self):
+        """Table of all spectra: astropy Table with id, star_id, visit, snr, ..."""
+        return vstack(
+            [part.stars for part in self.parts if part.n_stars] or [Table()],
+            metadata_conflicts="silent",
+        )
+
+    def rows(self, ids):
+        """Return the row of each id.
+
+        Parameters
+        ----------
+        ids : sequence of N str
+
+        Returns
+        -------
+        (N,) int array
+            -1 where no spectrum has the id.
+        """
+        if not self.n_stars:
+            return np.full(len(ids), -1)
+        own = np.asarray(self.stars["id"])
+        order = np.argsort(own, kind="stable")
+        ids = np.asarray(ids)
+        place = np.minimum(np.searchsorted(own[order], ids), len(own) - 1)
+        found = order[place]
+        return np.where(own[found] == ids, found, -1)
+
+    def read(self, rows):
+        """Read spectra by their rows, in the order asked for.
+
+        Parameters
+        ----------
+        rows : (N,) int array
+            From 0 to n_stars - 1.
+
+        Returns
+        -------
+        flux, ivar : (N, P) float32 arrays
+        """
+        rows = np.asarray(rows, dtype=np.int64)
+        if rows.size and not (0 <= rows.min() and rows.max() < self.n_stars):
+            raise InputError(
+                f"{self.parts[0].path.parent}: rows {rows.min()} to {rows.max()} were "
+                f"asked for; it has rows 0 to {self.n_stars - 1}"
+            )
+        flux = np.empty((len(rows), self.n_pixels), np.float32)
+        ivar = np.empty_like(flux)
+        numbers = np.searchsorted(self._starts, rows, side="right") - 1
+        for number in np.unique(numbers):
+            for i in np.flatnonzero(numbers == number):
+                row = int(rows[i] - self._starts[number])
+                flux[i], ivar[i] = self.parts[number].read_rows(row, row + 1)
+            self.parts[number].close()
+        return flux, ivar
+
+    def blocks(self, size):
+        """Read all spectra, at most ``size`` stars of one part at a time.
+
+        Parameters
+        ----------
+        size : int
+            At least 1.
+
+        Yields
+        ------
+        start : int
+            Row of the first star of the block.
+        flux, ivar : (<=size, P) float32 arrays
+        """
+        for first, part in zip(self._starts, self.parts, strict=False):
+            for start, flux, ivar in part.blocks(size):
+                yield int(first) + start, flux, ivar
+            part.close()
+
+    def ids(self, start, stop):
+        """Return the ids of spectra start, ..., stop - 1 as (stop - start,) texts."""
+        return np.asarray(self.stars["id"][start:stop])
+
+    def require_normalised(self):
+        """Refuse flux that is not divided by its continuum; see `SpectraFile`."""
+        self.parts[0].require_normalised()
+
+
+def _check_packing(part, number, first, count):
+    """Refuse a part that is not the next one of the first one's packing."""
+    if "PART" not in first.facts:
+        return
+    found = [part.facts.get(name) for name in ("PART", "PARTS", "SURVEY")]
+    expected = [number, first.facts["PARTS"], first.facts["SURVEY"]]
+    if found != expected or first.facts["PARTS"] != count:
+        raise FileFormatError(
+            f"{part.path}, primary HDU: PART, PARTS, SURVEY are {found}; {expected} "
+            f"expected, and {count} parts are there: some are missing or from another "
+            "run; run fastcannon pack again"
+        )
+
+
+def _check_grid(part, first):
+    """Refuse a file on another grid, or of another state, than the first."""
+    same = part.n_pixels == first.n_pixels and np.allclose(
+        part.wavelength, first.wavelength, rtol=GRID_TOLERANCE, atol=0
+    )
+    if not same or part.normalised != first.normalised:
+        raise InputError(
+            f"{part.path} has {part.n_pixels} pixels from {part.wavelength[0]:.2f} to "
+            f"{part.wavelength[-1]:.2f} Angstrom, normalised: {part.normalised}; "
+            f"{first.path} has {first.n_pixels} from {first.wavelength[0]:.2f} to "
+            f"{first.wavelength[-1]:.2f}, normalised: {first.normalised}. Resample and "
+            "normalise all files of a survey alike"
+        )

@@ -1,0 +1,448 @@
+"""The way from a configuration to labels: pack, match, train, cross-validate, infer.
+
+What it writes into the output folder:
+
+======================================== ===========================================
+packed/SURVEY/part-*.fits                spectra, see `pack`
+training.fits                            common stars that pass all cuts
+differences.ecsv                         differences of the scales (`differences`)
+models/SURVEY-on-SCALE.fits              trained on SURVEY's spectra, SCALE's labels
+validation/SURVEY-on-SCALE.fits          given and out-of-fold labels
+labels/SURVEY-on-SCALE.fits              labels of all packed spectra
+======================================== ===========================================
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from astropy.table import Table
+
+from . import fitsfiles, jobs, surveys
+from .arrays import label_array
+from .censors import censors, default_windows, read_windows
+from .config import OWN
+from .differences import difference_lines, difference_table
+from .errors import InputError
+from .match import Catalogue, TrainingSet, training_table
+from .model import CannonModel
+from .normalise import ERROR_FLOOR, Normaliser, refine
+from .pack import REFUSED_LIST, pack
+from .packed import PackedSurvey
+from .validation import CrossValidation
+
+ORDER = 4  # of the continuum of a detector, unless the configuration says otherwise
+PASSES = 5  # rounds of finding continuum pixels
+TRAINING = "TRAINING"  # kind of the table of common stars
+SHOWN = 5  # refused files that are printed
+
+
+class TrainingSpectra(NamedTuple):
+    """Normalised spectra of the training stars: (N, P), (N, P) and how they came."""
+
+    flux: np.ndarray
+    ivar: np.ndarray
+    wavelength: np.ndarray
+    medium: str
+    normaliser: Normaliser
+
+
+class Case(NamedTuple):
+    """A model trained on a survey's spectra with a scale's labels, and its test."""
+
+    name: str
+    model: CannonModel
+    validation: CrossValidation
+
+
+def pack_surveys(config, say, bar, processes=None):
+    """Pack all surveys of a configuration that come in the surveys' own files.
+
+    Parameters
+    ----------
+    config : Config
+    say : callable
+        Called with lines of text for the user.
+    bar : callable
+        Called with a total and a unit; returns a context manager with ``update``.
+    processes : int, optional
+        Default: as configured.
+
+    Returns
+    -------
+    list of pack.Packing
+    """
+    packings = []
+    for survey in config.surveys.values():
+        if survey.format == OWN:
+            continue
+        with bar(None, f"{survey.name} files") as progress:
+            packing = pack_survey(config, survey, processes, progress.update)
+        packings.append(packing)
+        for line in _packing_lines(survey.name, packing):
+            say(line)
+    return packings
+
+
+def report_match(config, say):
+    """Match the surveys and say how many stars each step left; see `match_surveys`.
+
+    Parameters
+    ----------
+    config : Config
+    say : callable
+
+    Returns
+    -------
+    astropy Table, the training set
+    """
+    found, differences = match_surveys(config)
+    for line in [*found.lines(), "", *difference_lines(differences), ""]:
+        say(line)
+    return found.table
+
+
+def run_cases(config, training, say, bar, threads=None):
+    """Train, cross-validate and infer for the spectra and labels of either survey.
+
+    Parameters
+    ----------
+    config : Config
+    training : astropy Table
+        Of `match_surveys`.
+    say, bar :
+        As in `pack_surveys`.
+    threads : int, optional
+
+    Returns
+    -------
+    list of Case
+    """
+    cases = []
+    for survey in config.pair():
+        spectra = training_spectra(config, survey, training, threads)
+        say(_continuum_line(survey.name, spectra.normaliser))
+        for scale in config.pair():
+            with bar(len(training), "stars") as progress:
+                case = train_case(
+                    config, survey, scale, training, spectra, threads, progress.update
+                )
+            say(f"\n{case.name}: cross-validation, inferred minus given labels")
+            names, difference = config.labels.names, case.validation.difference
+            for line in jobs.summary_lines(names, difference):
+                say(line)
+            with bar(None, "spectra") as progress:
+                path, flags = infer_case(config, survey, case, threads, progress.update)
+            say(f"{path}: flagged {jobs.flags_text(flags)}")
+            cases.append(case)
+    return cases
+
+
+def pack_survey(config, survey, processes=None, progress=None):
+    """Pack the spectra of one survey.
+
+    Parameters
+    ----------
+    config : Config
+    survey : config.Survey
+        Not one of the project's own spectra files, which need no packing.
+    processes : int, optional
+        Default: as configured.
+    progress : callable, optional
+        Called with the number of groups of files done.
+
+    Returns
+    -------
+    pack.Packing
+
+    Raises
+    ------
+    InputError, WriteError
+        See `pack.pack`.
+    """
+    return pack(
+        survey.format,
+        survey.files(),
+        _packed_folder(config, survey),
+        survey.options,
+        config.pack.stars_per_part,
+        processes or config.pack.processes,
+        progress,
+    )
+
+
+def open_survey(config, survey):
+    """Open the packed spectra of a survey, or its own spectra files."""
+    if survey.format == OWN:
+        return PackedSurvey(survey.files())
+    return PackedSurvey.open(_packed_folder(config, survey))
+
+
+def match_surveys(config):
+    """Find the training set: common stars with spectra and labels that pass all cuts.
+
+    Writes ``training.fits`` and ``differences.ecsv``.
+
+    Parameters
+    ----------
+    config : Config
+        Its surveys are packed.
+
+    Returns
+    -------
+    match.TrainingSet
+    differences : astropy Table
+        See `differences.difference_table`.
+
+    Raises
+    ------
+    InputError
+        No common star, or none is left.
+    """
+    pair = config.pair()
+    names = config.labels.names
+    found = training_table(
+        *(_catalogue(survey) for survey in pair),
+        labels=names,
+        by=config.match.by,
+        radius=config.match.radius,
+    )
+    found = _with_spectra(config, pair, found)
+    scales = tuple(survey.name for survey in pair)
+    differences = difference_table(found.table, scales, names)
+    fitsfiles.write_table(config.output / "training.fits", found.table, TRAINING)
+    with fitsfiles.atomic_path(config.output / "differences.ecsv") as path:
+        differences.write(path, format="ascii.ecsv")
+    return found, differences
+
+
+def training_spectra(config, survey, training, threads=None):
+    """Read and normalise the training stars' spectra of a survey.
+
+    Continuum pixels are found with the survey's own labels, as those describe its
+    spectra best.
+
+    Parameters
+    ----------
+    config : Config
+    survey : config.Survey
+    training : astropy Table
+        Of `match_surveys`.
+    threads : int, optional
+
+    Returns
+    -------
+    TrainingSpectra
+    """
+    with open_survey(config, survey) as spectra:
+        rows = spectra.rows(training[f"id_{survey.name}"])
+        flux, ivar = spectra.read(rows)
+        wavelength, medium = spectra.wavelength, spectra.medium
+        given = spectra.normalised
+    settings = survey.continuum
+    floor = ERROR_FLOOR if survey.error_floor is None else survey.error_floor
+    regions = _regions(survey, wavelength)
+    if settings.pixels is None and (settings.order is not None or not given):
+        names = config.labels.names
+        found = refine(
+            _labels(training, names, survey.name),
+            wavelength,
+            flux,
+            ivar,
+            regions,
+            lambda: CannonModel(names, degree=1),
+            order=ORDER if settings.order is None else settings.order,
+            passes=settings.passes or PASSES,
+            error_floor=floor,
+            threads=threads,
+        )
+        return TrainingSpectra(
+            found.flux, found.ivar, wavelength, medium, found.normaliser
+        )
+    normaliser = _given_normaliser(settings, wavelength, regions, floor)
+    flux, ivar = normaliser.apply(flux, ivar, threads)
+    return TrainingSpectra(flux, ivar, wavelength, medium, normaliser)
+
+
+def train_case(config, survey, scale, training, spectra, threads=None, progress=None):
+    """Train and cross-validate a model; writes both.
+
+    Parameters
+    ----------
+    config : Config
+    survey, scale : config.Survey
+        Whose spectra, whose labels.
+    training : astropy Table
+        Of `match_surveys`.
+    spectra : TrainingSpectra
+        Of `training_spectra` for ``survey``.
+    threads : int, optional
+    progress : callable, optional
+        Called with the number of stars cross-validated.
+
+    Returns
+    -------
+    Case
+    """
+    name = f"{survey.name}-on-{scale.name}"
+    names, settings = config.labels.names, config.model
+    model = CannonModel(
+        names,
+        degree=settings.degree,
+        censors=_censors(config, survey, spectra),
+        scatter=settings.scatter,
+    )
+    model.wavelength = spectra.wavelength
+    labels = _labels(training, names, scale.name)
+    validation = model.cross_validate(
+        labels,
+        spectra.flux,
+        spectra.ivar,
+        folds=settings.folds,
+        seed=settings.seed,
+        threads=threads,
+        progress=progress,
+    )
+    model.normaliser = spectra.normaliser
+    model.write(_made(config, "models", name))
+    table = validation.to_table()
+    table.add_column(training["star_id"], name="id", index=0)
+    fitsfiles.write_table(_made(config, "validation", name), table, jobs.VALIDATION)
+    return Case(name, model, validation)
+
+
+def infer_case(config, survey, case, threads=None, progress=None):
+    """Infer the labels of all packed spectra of a survey; writes the table.
+
+    Parameters
+    ----------
+    config : Config
+    survey : config.Survey
+    case : Case
+    threads : int, optional
+    progress : callable, optional
+        Called with the number of spectra done.
+
+    Returns
+    -------
+    path : Path
+    flags : collections.Counter
+        See `jobs.infer`.
+    """
+    path = _made(config, "labels", case.name)
+    with open_survey(config, survey) as spectra:
+        flags = jobs.infer(
+            case.model,
+            spectra,
+            path,
+            starts=config.model.starts,
+            threads=threads,
+            progress=progress,
+        )
+    return path, flags
+
+
+def _packing_lines(name, packing):
+    """Return what a packing did, as lines of text."""
+    kept = f", {packing.kept} of them kept from an earlier run" if packing.kept else ""
+    yield (
+        f"{name}: {packing.n_spectra:,} spectra of {packing.n_groups:,} stars in "
+        f"{len(packing.paths)} parts{kept}; {len(packing.refused):,} files refused"
+    )
+    for path, reason in packing.refused[:SHOWN]:
+        yield f"  {path}: {reason}"
+    if len(packing.refused) > SHOWN:
+        yield f"  ... all of them: {packing.paths[0].parent / REFUSED_LIST}"
+
+
+def _continuum_line(name, normaliser):
+    """Say how the spectra of a survey are normalised."""
+    floor = f"error floor {normaliser.error_floor:g}"
+    if normaliser.order is None:
+        return f"{name}: normalised by the survey; {floor}"
+    return (
+        f"{name}: Chebyshev polynomials of order {normaliser.order} in "
+        f"{len(normaliser.regions)} regions through {normaliser.pixels.sum():,} "
+        f"continuum pixels; {floor}"
+    )
+
+
+def _packed_folder(config, survey):
+    return config.output / "packed" / survey.name
+
+
+def _made(config, kind, name):
+    """Return the path of a file to be written, its folder made."""
+    folder = config.output / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{name}.fits"
+
+
+def _catalogue(survey):
+    """Read the catalogue of a survey with the cuts that are to be applied."""
+    if survey.format == OWN:
+        table = Table.read(survey.catalogue)
+        table.rename_columns(list(survey.columns.values()), list(survey.columns))
+        flags = {}
+    else:
+        module = surveys.get(survey.format)
+        table = module.read_catalogue(survey.catalogue, survey.columns)
+        flags = module.FLAGS
+    return Catalogue(survey.name, table, survey.cuts, flags, f"{survey.where}.cuts")
+
+
+def _with_spectra(config, pair, found):
+    """Keep the training stars of which both surveys have packed a spectrum."""
+    table, counts = found.table, list(found.counts)
+    for survey in pair:
+        with open_survey(config, survey) as spectra:
+            there = spectra.rows(table[f"id_{survey.name}"]) >= 0
+        counts.append(
+            (f"{survey.name}: without a packed spectrum", int((~there).sum()))
+        )
+        table = table[there]
+    if not len(table):
+        steps = "; ".join(f"{step}: {count}" for step, count in counts)
+        raise InputError(
+            f"no training star has packed spectra in both surveys: {steps}"
+        )
+    return TrainingSet(table, counts, found.cuts)
+
+
+def _labels(training, names, scale):
+    return label_array(training, [f"{name}_{scale}" for name in names])
+
+
+def _regions(survey, wavelength):
+    """Return the regions of a survey: detectors, arms, or all of the spectrum."""
+    if survey.format == OWN:
+        return [(wavelength[0], wavelength[-1])]
+    return surveys.get(survey.format).REGIONS
+
+
+def _given_normaliser(settings, wavelength, regions, floor):
+    """Return the normaliser of given pixels, or of flux that is normalised."""
+    pixels = np.zeros(len(wavelength), bool)
+    if settings.pixels is None:
+        return Normaliser(wavelength, pixels, regions, None, floor)
+    try:
+        listed = np.loadtxt(settings.pixels, dtype=np.int64, ndmin=1)
+        pixels[listed] = True
+    except (ValueError, IndexError) as error:
+        raise InputError(
+            f"{settings.pixels}: no list of continuum pixels ({error}); one whole "
+            f"number from 0 to {len(pixels) - 1} in each line is expected"
+        ) from error
+    order = ORDER if settings.order is None else settings.order
+    return Normaliser(wavelength, pixels, regions, order, floor)
+
+
+def _censors(config, survey, spectra):
+    """Return the masks of the censored labels on a survey's grid."""
+    labels = config.labels
+    if not labels.censors:
+        return None
+    if labels.windows is None:
+        windows = default_windows(survey.format)
+    else:
+        windows = read_windows(labels.windows)
+    return censors(spectra.wavelength, spectra.medium, labels.censors, windows)

@@ -1,0 +1,722 @@
+"""APOGEE's files: spectra, catalogue, and files that cannot be used."""
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+
+from fastcannon import surveys
+from fastcannon.errors import FileFormatError, InputError
+from fastcannon.surveys import apogee
+from fastcannon.surveys.bitmasks import APOGEE_PIXMASK
+
+PIXELS = 8575
+NAME = "2M00000002+7417074"
+GOOD = slice(322, 3242)  # pixels of the test spectra that are good
+
+
+def images(n_rows, seed=1):
+    """Flux, error and mask (n_rows, 8575) as on a detector: NaN and bad at its ends."""
+    rng = np.random.default_rng(seed)
+    error = np.full((n_rows, PIXELS), np.nan)
+    error[:, GOOD] = rng.uniform(5, 20, error[:, GOOD].shape)
+    flux = np.where(np.isnan(error), np.nan, 900 + 10 * rng.normal(size=error.shape))
+    return flux, error, np.zeros((n_rows, PIXELS), dtype=np.int64)
+
+
+def write_apstar(
+    path, flux, error, mask, n_visits=1, header=None, grid=None, version="r12"
+):
+    """Write an apStar file in the true layout, as far as its fourth HDU."""
+    folder = path / "stars" / "apo25m" / "120+12"
+    folder.mkdir(parents=True, exist_ok=True)
+    primary = fits.PrimaryHDU()
+    primary.header.update(
+        FIELD="120+12", OBJID=NAME, SNR=85.5, NVISITS=n_visits, STARFLAG=512, VHELIO=3.5
+    )
+    for visit in range(1, n_visits + 1):
+        primary.header[f"JD{visit}"] = 2456396.5 + visit
+        primary.header[f"FIBER{visit}"] = 200 + visit
+        primary.header[f"VHELIO{visit}"] = 15.0 + visit
+        primary.header[f"SNRVIS{visit}"] = 40.0 + visit
+        primary.header[f"FLAG{visit}"] = 2**visit
+    primary.header.update(header or {})
+    hdus = fits.HDUList([primary, *map(fits.ImageHDU, (flux, error, mask))])
+    for hdu in hdus[1:]:
+        for key, value in {
+            "CRVAL1": 4.179,
+            "CDELT1": 6e-6,
+            "CRPIX1": 1,
+            "CTYPE1": "LOG-LINEAR",
+            **(grid or {}),
+        }.items():
+            if value is not None:
+                hdu.header[key] = value
+    file = folder / f"apStar-{version}-{NAME}.fits"
+    hdus.writeto(file, overwrite=True)
+    return file
+
+
+def read(path, **options):
+    groups, refused = apogee.groups([path])
+    assert not refused
+    return apogee.read_group(groups[0], **options)
+
+
+# ---------------------------------------------------------------- grid and cuts
+
+
+def test_grid_and_regions():
+    step = np.diff(np.log10(apogee.WAVELENGTH))
+    assert apogee.WAVELENGTH.shape == (PIXELS,)
+    np.testing.assert_allclose(step, 6e-6, rtol=1e-8)
+    assert apogee.WAVELENGTH[0] == 10**4.179 and apogee.MEDIUM == "vacuum"
+    inside = [
+        (apogee.WAVELENGTH >= low) & (apogee.WAVELENGTH <= high)
+        for low, high in apogee.REGIONS
+    ]
+    assert [int(part.sum()) for part in inside] == [2920, 2400, 1894]  # 7214 pixels
+
+
+def test_cuts_are_the_bits_of_the_paper():
+    def bits(column):
+        value = apogee.FLAGS[column].value(apogee.CUTS[column]["without"])
+        return [bit for bit in range(64) if value >> bit & 1]
+
+    assert bits("ASPCAPFLAG") == [16, 17, 18, 19, 20, 23]
+    assert bits("STARFLAG") == [0, 3, 4, 9, 10, 11, 12, 13, 17]
+    assert bits("EXTRATARG") == [4]
+    assert apogee.CUTS["snr"] == "> 80"
+
+
+# ------------------------------------------------------------------- spectra
+
+
+def test_combined_spectrum(tmp_path):
+    flux, error, mask = images(5)
+    file = write_apstar(tmp_path, flux, error, mask, n_visits=3)
+    (row,) = read(file)
+    assert row.flux.dtype == row.ivar.dtype == np.float32
+    np.testing.assert_array_equal(row.flux[GOOD], flux[0, GOOD].astype(np.float32))
+    np.testing.assert_allclose(row.ivar[GOOD], error[0, GOOD] ** -2.0, rtol=1e-6)
+    outside = np.delete(np.arange(PIXELS), np.r_[GOOD])
+    assert not row.ivar[outside].any() and not row.flux[outside].any()
+    assert set(row.facts) == set(apogee.FACTS)
+    facts = {key: row.facts[key] for key in ("id", "star_id", "visit", "snr", "rv")}
+    assert facts == {
+        "id": f"apo25m.120+12.{NAME}",
+        "star_id": NAME,
+        "visit": 0,
+        "snr": 85.5,
+        "rv": 3.5,
+    }
+    assert row.facts["file"] == str(file) and row.facts["STARFLAG"] == 512
+    assert row.facts["n_visits"] == 3 and np.isnan(row.facts["jd"])
+
+
+def test_bad_pixels_have_no_weight(tmp_path):
+    flux, error, mask = images(2)
+    flux[0, 400] = np.nan
+    flux[0, 401] = np.inf
+    error[0, 402] = 0.0
+    error[0, 403] = -1.0
+    error[0, 404] = 4.5e13  # as in real files
+    error[0, 405] = np.nan
+    flux[0, 406] = error[0, 406] = 0.0
+    flux[0, 407] = 1e35
+    bad = [APOGEE_PIXMASK.bits[name] for name in apogee.DEFAULT_BAD_PIXELS]
+    assert bad == [*range(8), 12, 13, 14]
+    mask[0, 500:517] = 2 ** np.arange(17)
+    (row,) = read(write_apstar(tmp_path, flux, error, mask))
+    assert np.isfinite(row.flux).all() and np.isfinite(row.ivar).all()
+    assert not row.ivar[400:408].any() and row.ivar[408] > 0
+    assert np.flatnonzero(row.ivar[500:517] == 0).tolist() == bad
+    # a flagged pixel keeps its flux
+    np.testing.assert_array_equal(row.flux[500:517], flux[0, 500:517].astype("f4"))
+
+
+def test_bad_pixels_can_be_chosen(tmp_path):
+    flux, error, mask = images(2)
+    mask[0, 500:517] = 2 ** np.arange(17)
+    file = write_apstar(tmp_path, flux, error, mask.astype(np.int16))  # as until DR16
+    (row,) = read(file, bad_pixels=["persist_high", "FERRE_MASK"])
+    assert np.flatnonzero(row.ivar[500:517] == 0).tolist() == [9]
+    (row,) = read(file, bad_pixels=[])
+    assert (row.ivar[500:517] > 0).all()
+    with pytest.raises(InputError, match="did you mean SIG_SKYLINE"):
+        read(file, bad_pixels=["SKYLINE"])
+
+
+def test_visits_follow_the_combined_spectrum(tmp_path):
+    flux, error, mask = images(5)
+    mask[3, 600] = 1
+    file = write_apstar(tmp_path, flux, error, mask, n_visits=3)
+    rows = read(file, visits=True)
+    assert [row.facts["visit"] for row in rows] == [0, 1, 2, 3]
+    for row, plane in zip(rows, (0, 2, 3, 4), strict=True):  # row 1: other weights
+        expected = flux[plane, GOOD].astype(np.float32)
+        np.testing.assert_array_equal(row.flux[GOOD], expected)
+    assert rows[2].ivar[600] == 0 and rows[1].ivar[600] > 0
+    one = rows[2].facts
+    assert one["id"] == f"apo25m.120+12.{NAME}.v2" and one["star_id"] == NAME
+    assert (one["snr"], one["fiber"], one["STARFLAG"]) == (42.0, 202, 4)
+    assert (one["jd"], one["rv"]) == (2456398.5, 17.0)
+    assert one["n_empty"] == 0
+
+
+@pytest.mark.parametrize("layout", ["zero row", "one row", "vector", "copy"])
+def test_a_single_visit_is_no_repeat(tmp_path, layout):
+    n_rows = {"zero row": 2, "one row": 1, "vector": 1, "copy": 3}[layout]
+    flux, error, mask = images(n_rows)
+    if layout == "zero row":
+        flux[1], error[1] = 0.0, 0.0
+    if layout == "copy":
+        flux[2], error[2] = flux[0], error[0]
+    arrays = (flux[0], error[0], mask[0]) if layout == "vector" else (flux, error, mask)
+    file = write_apstar(tmp_path, *arrays)
+    for visits in (False, True):
+        (row,) = read(file, visits=visits)
+        np.testing.assert_array_equal(row.flux[GOOD], flux[0, GOOD].astype("f4"))
+        assert row.facts["visit"] == 0 and row.facts["snr"] == 85.5
+
+
+def test_empty_visits_are_left_out_and_counted(tmp_path):
+    flux, error, mask = images(6)
+    flux[3], error[3] = 0.0, 0.0
+    file = write_apstar(tmp_path, flux, error, mask, n_visits=4)
+    rows = read(file, visits=True)
+    assert [row.facts["visit"] for row in rows] == [0, 1, 3, 4]
+    assert {row.facts["n_empty"] for row in rows} == {1}
+    assert rows[2].facts["snr"] == 43.0
+    # two visits, one of them empty: the other one is the combined spectrum
+    file = write_apstar(tmp_path, flux[:4], error[:4], mask[:4], n_visits=2)
+    rows = read(file, visits=True)
+    assert [row.facts["visit"] for row in rows] == [0]
+    assert rows[0].facts["n_empty"] == 1
+
+
+def test_missing_snr_is_the_median_over_pixels(tmp_path):
+    flux, error, mask = images(4)
+    header = {"SNRVIS1": 0.0, "SNR": "nan", "JD2": -9999.0}
+    file = write_apstar(tmp_path, flux, error, mask, n_visits=2, header=header)
+    rows = read(file, visits=True)
+    for row, plane in zip(rows[:2], (0, 2), strict=True):
+        expected = np.nanmedian(flux[plane] / error[plane])
+        assert row.facts["snr"] == pytest.approx(expected, rel=1e-5)
+    assert rows[2].facts["snr"] == 42.0 and np.isnan(rows[2].facts["jd"])
+
+
+def test_names_come_from_header_and_path(tmp_path):
+    header = {"FIELD": "  ", "OBJID": f" {NAME}  ", "NVISITS": "", "SNR": 1.0}
+    file = write_apstar(tmp_path, *images(1), header=header)
+    (row,) = read(file)
+    assert row.facts["id"] == f"apo25m.120+12.{NAME}"  # field: the folder
+    assert row.facts["n_visits"] == 0
+    south = file.rename(file.with_name(f"asStar-dr17-{NAME}.fits"))
+    assert read(south)[0].facts["telescope"] == "apo25m"  # the folder says so
+    plain = tmp_path / south.name
+    south.rename(plain)
+    assert read(plain)[0].facts["telescope"] == "lco25m"
+    small = tmp_path / "apo1m" / "hip" / f"apStar-r12-{NAME}.fits"
+    small.parent.mkdir(parents=True)
+    plain.rename(small)
+    assert read(small)[0].facts["id"] == f"apo1m.hip.{NAME}"
+
+
+def test_object_without_a_name_in_its_header(tmp_path):
+    file = write_apstar(tmp_path, *images(1), header={"OBJID": ""})
+    assert read(file)[0].facts["star_id"] == NAME
+
+
+# ------------------------------------------------------------ normalised spectra
+
+
+def write_aspcapstar(path, flux, error, table=None, name=f"aspcapStar-r12-{NAME}.fits"):
+    hdus = [fits.ImageHDU(np.asarray(array, "f4")) for array in (flux, error, flux)]
+    for hdu in hdus:
+        hdu.header.update(CRVAL1=4.179, CDELT1=6e-6, CRPIX1=1)
+    if table is not None:
+        hdus.append(fits.table_to_hdu(table))
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(path / name)
+    return path / name
+
+
+@pytest.mark.parametrize("rows", [None, 2])
+def test_aspcapstar(tmp_path, rows):
+    rng = np.random.default_rng(4)
+    flux, error = np.zeros(PIXELS), np.zeros(PIXELS)
+    flux[GOOD], error[GOOD] = rng.uniform(0.7, 1.05, 2920), 0.01
+    error[700] = 1e10
+    shaped = [a if rows is None else np.tile(a, (rows, 1)) for a in (flux, error)]
+    named = {"APOGEE_ID": [f"{NAME}  "], "FIELD": ["N188"], "TELESCOPE": ["lco25m"]}
+    file = write_aspcapstar(tmp_path, *shaped, Table(named))
+    (row,) = read(file, visits=True)
+    assert np.count_nonzero(row.ivar) == 2919 and row.ivar[700] == 0
+    np.testing.assert_array_equal(row.flux[GOOD], flux[GOOD].astype("f4"))
+    assert row.facts["id"] == f"lco25m.N188.{NAME}"
+    assert row.facts["snr"] == pytest.approx(np.median(flux[GOOD]) / 0.01, rel=1e-3)
+    found = surveys.read("apogee", [file])
+    assert found.normalised is True and len(found) == 1
+
+
+def test_aspcapstar_without_a_table_is_named_by_its_path(tmp_path):
+    flux = np.ones(PIXELS)
+    name = f"aspcapStar-r12-l33-{NAME}.fits"  # as in DR16
+    folder = tmp_path / "apo25m" / "N188"
+    folder.mkdir(parents=True)
+    (row,) = read(write_aspcapstar(folder, flux, 0.01 * flux, name=name))
+    assert row.facts["id"] == f"apo25m.N188.{NAME}"
+
+
+def test_normalised_and_other_spectra_are_not_mixed(tmp_path):
+    aspcap = write_aspcapstar(tmp_path, np.ones(PIXELS), np.full(PIXELS, 0.01))
+    star = write_apstar(tmp_path, *images(1))
+    groups, _ = apogee.groups([aspcap, star])
+    with pytest.raises(InputError, match=r"aspcapStar .* given together; read them ap"):
+        apogee.is_normalised(groups)
+    assert apogee.is_normalised(groups[:1], visits=True) != apogee.is_normalised(
+        groups[1:], visits=True
+    )
+
+
+# -------------------------------------------------------- files that cannot be used
+
+
+def test_files_of_other_kinds_are_refused_by_name(tmp_path):
+    visit = "apVisit-r13-5095-55844-128.fits"
+    paths = ["b/apStar-r12-2M1.fits", visit, "allStar.fits", "a/asStar-dr17-2M2.fits"]
+    paths.append("apStar-r12-2M1.fits.gz")
+    groups, refused = apogee.groups([tmp_path / path for path in paths])
+    assert [group.paths[0].name for group in groups] == [
+        "asStar-dr17-2M2.fits",
+        "apStar-r12-2M1.fits",
+    ]
+    reasons = {one.path.rpartition("/")[2]: one.reason for one in refused}
+    assert set(reasons) == {visit, "allStar.fits", "apStar-r12-2M1.fits.gz"}
+    assert "neither resampled nor in the rest frame" in reasons[visit]
+    assert "not compressed" in reasons["apStar-r12-2M1.fits.gz"]
+
+
+def cut(file, n_blocks):
+    file.write_bytes(file.read_bytes()[: 2880 * n_blocks])
+    return file
+
+
+def truncated(path):
+    return cut(write_apstar(path, *images(5)), 300)  # the mask ends before the visits
+
+
+def truncated_error(path):
+    return cut(write_apstar(path, *images(1)), 35)  # within the error's only row
+
+
+def truncated_early(path):
+    return cut(write_apstar(path, *images(5)), 40)  # within the flux
+
+
+def only_a_header(path):
+    return cut(write_apstar(path, *images(5)), 1)
+
+
+def text_file(path):
+    file = path / f"apStar-r12-{NAME}.fits"
+    file.write_text("<html>404: not found</html>\n" * 200)
+    return file
+
+
+def absent(path):
+    return path / f"apStar-r12-{NAME}.fits"
+
+
+def without_mask(path):
+    file = write_apstar(path, *images(1))
+    with fits.open(file) as hdus:
+        fits.HDUList([hdu.copy() for hdu in hdus[:3]]).writeto(file, overwrite=True)
+    return file
+
+
+def other_length(path):
+    flux, error, mask = images(1)
+    return write_apstar(path, flux, error[:, :-1], mask)
+
+
+def detectors(path):
+    return write_apstar(path, *(np.ones((3, 4096), dtype=int) for _ in range(3)))
+
+
+def cube(path):
+    return write_apstar(path, *(array[None] for array in images(2)))
+
+
+def float_mask(path):
+    flux, error, mask = images(1)
+    return write_apstar(path, flux, error, mask.astype(float))
+
+
+def table_of_errors(path):
+    file = write_apstar(path, *images(1))
+    with fits.open(file) as hdus:
+        table = fits.table_to_hdu(Table({"error": [1.0]}))
+        parts = [hdus[0].copy(), hdus[1].copy(), table, hdus[3].copy()]
+        fits.HDUList(parts).writeto(file, overwrite=True)
+    return file
+
+
+def no_start(path):
+    return write_apstar(path, *images(1), grid={"CRVAL1": None})
+
+
+def other_start(path):
+    return write_apstar(path, *images(1), grid={"CRVAL1": 4.17904})
+
+
+def other_step(path):
+    return write_apstar(path, *images(1), grid={"CDELT1": 6.001e-6})
+
+
+def other_pixel(path):
+    return write_apstar(path, *images(1), grid={"CRPIX1": 0})
+
+
+def all_masked(path):
+    flux, error, mask = images(1)
+    return write_apstar(path, flux, error, mask + 1)
+
+
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (truncated, "error reading|past end of file"),
+        (truncated_error, "has 3 HDUs; expected at least 4: it is cut short"),
+        (truncated_early, "has 2 HDUs; expected at least 4: it is cut short"),
+        (only_a_header, "has 1 HDUs; expected at least 4: it is cut short"),
+        (text_file, "cannot be read as FITS"),
+        (absent, "cannot be read as FITS"),
+        (without_mask, "has 3 HDUs; expected at least 4"),
+        (other_length, r"HDU 2: an image of shape \(1, 8574\); expected \(8575,\) or"),
+        (detectors, r"HDU 1: an image of shape \(3, 4096\)"),
+        (cube, r"HDU 1: an image of shape \(1, 2, 8575\)"),
+        (float_mask, "HDU 3: the bit mask has type float64; expected integers"),
+        (table_of_errors, r"HDU 2: an image of shape \(\)"),
+        (no_start, "HDU 1: CRVAL1 is missing; expected 4.179"),
+        (other_start, "HDU 1: CRVAL1 is 4.17904; expected 4.179"),
+        (other_step, "HDU 1: CDELT1 is 6.001e-06; expected 6e-06"),
+        (other_pixel, "HDU 1: CRPIX1 is 0; expected 1"),
+        (all_masked, "HDU 1-3: no usable pixel"),
+    ],
+)
+def test_bad_files_are_refused_and_the_rest_goes_on(tmp_path, make, reason):
+    bad = make(tmp_path / "bad" if make is not text_file else tmp_path)
+    with pytest.raises(FileFormatError, match=reason) as error:
+        read(bad, visits=True)
+    assert str(error.value).startswith(str(bad)) and "\n" not in str(error.value)
+    good = write_apstar(tmp_path / "good", *images(2))
+    found = surveys.read("apogee", [bad, good], visits=True)
+    assert len(found) == 1 and found.table["star_id"][0] == NAME
+    assert [tuple(one) for one in found.refused] == [(str(bad), str(error.value))]
+
+
+def test_what_lies_behind_the_spectra_is_not_looked_at(tmp_path):
+    file = write_apstar(tmp_path, *images(1))
+    with fits.open(file) as hdus:
+        hdus.append(fits.ImageHDU(np.zeros((2, PIXELS))))
+        hdus.writeto(file, overwrite=True)
+    whole = read(file)[0]
+    file.write_bytes(file.read_bytes()[: -2880 * 20])
+    np.testing.assert_array_equal(read(file)[0].ivar, whole.ivar)
+
+
+# ----------------------------------------------------------------- real spectra
+
+
+def test_real_apstar_files(data_dir):
+    files = sorted((data_dir / "apogee").glob("ap*.fits"))
+    assert len(files) == 4
+    found = surveys.read("apogee", files)
+    assert list(found.table["id"]) == [
+        "apo25m.000+02.2M17335483-2753043",  # no folder: apo25m by the file's prefix
+        "apo25m.K04_083+13.2M19485057+5005279",
+    ]
+    assert [refused.path for refused in found.refused] == [str(p) for p in files[2:]]
+    assert all("rest frame" in refused.reason for refused in found.refused)
+    assert not found.normalised and found.medium == "vacuum"
+    np.testing.assert_allclose(found.table["snr"], [154.155, 137.489], atol=1e-3)
+    used = (found.ivar > 0).mean(axis=1)
+    np.testing.assert_allclose(used, [0.8398, 0.8278], atol=1e-4)
+    # the header's S/N is the median over pixels: 155.1 and 138.2 on the good ones
+    for flux, ivar, snr in zip(found.flux, found.ivar, found.table["snr"], strict=True):
+        assert np.median((flux * ivar**0.5)[ivar > 0]) == pytest.approx(snr, rel=0.02)
+
+
+def test_real_visits(data_dir):
+    files = sorted((data_dir / "apogee").glob("apStar*.fits"))
+    found = surveys.read("apogee", files, visits=True)
+    assert found.table["visit"].tolist() == [0, 1, 2, 3, 0]
+    assert found.table["n_visits"].tolist() == [3, 3, 3, 3, 1]
+    assert found.table["fiber"].tolist() == [0, 212, 221, 221, 0]
+    np.testing.assert_allclose(
+        found.table["snr"][1:4], [67.202, 90.562, 105.896], atol=1e-3
+    )
+    # the visits are the combined spectrum but for noise and their depth
+    good = (found.ivar[:4] > 0).all(axis=0)
+    flux = found.flux[:4, good] / np.median(found.flux[:4, good], axis=1)[:, None]
+    snr = np.asarray(found.table["snr"])
+    for visit in (1, 2, 3):
+        scatter = np.std(flux[visit] - flux[0])
+        assert scatter < 1.5 / snr[visit] + 0.02, scatter
+
+
+# -------------------------------------------------------------------- catalogue
+
+
+def allstar(n=4, **changes):
+    """A table with the columns of allStar, as in DR16."""
+    values = np.arange(n, dtype=np.float32)
+    table = Table(
+        {
+            "APOGEE_ID": [f"2M0000000{i}+7417074   " for i in range(n)],
+            "TELESCOPE": ["apo25m  "] * n,
+            "FIELD": [" 120+12"] * n,
+            "RA": np.linspace(0.1, 300, n),
+            "DEC": np.linspace(-80, 80, n),
+            "SNR": 100 + values,
+            "VHELIO_AVG": 10 + values,
+            "VSCATTER": 0.3 + 0 * values,
+            "VERR": 0.4 + 0 * values,
+            "STARFLAG": np.full(n, 512, dtype=np.int32),
+            "ASPCAPFLAG": np.full(n, 2**23, dtype=np.int32),
+            "EXTRATARG": np.full(n, 16, dtype=np.int32),
+            "TEFF": 4500 + values,
+            "TEFF_ERR": 80 + values,
+            "LOGG": np.linspace(1.0, 4.5, n).astype("f4"),
+            "LOGG_ERR": 0.05 + values,
+            "M_H": -0.1 * values,
+            "M_H_ERR": 0.01 + values,
+            "ALPHA_M": 0.1 * values,
+            "ALPHA_M_ERR": 0.02 + values,
+            "VMICRO": 1.0 + values,
+            "VMACRO": 5.0 + values,
+            "VSINI": 20.0 + values,
+            "MG_FE": 0.2 + values,
+            "MG_FE_ERR": 0.03 + values,
+            "FE_H": 0.3 + values,
+            "GAIA_SOURCE_ID": 2**60 + np.arange(n, dtype=np.int64),
+            "GAIA_PMRA": 1.5 + values,
+            "GAIA_PMDEC": -1.5 - values,
+            "PARAM": np.tile(np.arange(9, dtype=np.float32) / 10, (n, 1)),
+            "PARAM_COV": np.tile(np.diag(np.arange(9) / 1e4).astype("f4"), (n, 1, 1)),
+            "ALL_VISITS": ["r12-6534-56583-256"] * n,
+        }
+    )
+    for name, column in changes.items():
+        if column is None:
+            del table[name]
+        else:
+            table[name] = column
+    return table
+
+
+def write_allstar(folder, **changes):
+    path = folder / "allStar.fits"
+    tables = [allstar(**changes), Table({"LABEL": ["x"]})]
+    hdus = [fits.PrimaryHDU(), *map(fits.table_to_hdu, tables)]
+    fits.HDUList(hdus).writeto(path, overwrite=True)
+    return path
+
+
+def test_catalogue_as_in_dr16(tmp_path):
+    table = apogee.read_catalogue(write_allstar(tmp_path))
+    assert table["id"][1] == "apo25m.120+12.2M00000001+7417074"
+    assert table["star_id"][1] == "2M00000001+7417074"
+    expected = {
+        "ra": 100.066667,
+        "pmra": 2.5,
+        "pmdec": -2.5,
+        "epoch": 2000.0,
+        "teff": 4501.0,
+        "e_teff": 81.0,
+        "fe_h": -0.1,
+        "e_fe_h": 1.01,
+        "alpha_fe": 0.1,
+        "vmicro": 2.0,
+        "mg_fe": 1.2,
+        "e_mg_fe": 1.03,
+        "rv": 11.0,
+        "e_rv": 0.5,
+        "snr": 101.0,
+        # errors of log10 v are 0.01 sqrt(2) and 0.01 sqrt(7)
+        "e_vmicro": 2.0 * np.log(10) * 0.01 * 2**0.5,
+        "e_vbroad": 6.0 * np.log(10) * 0.01 * 7**0.5,
+    }
+    for name, value in expected.items():
+        assert table[name].dtype == np.float64
+        assert table[name][1] == pytest.approx(value, rel=1e-6), name
+    # log g 1.0, 2.2, 3.3, 4.5: macroturbulence of giants, rotation of the dwarf
+    np.testing.assert_allclose(table["vbroad"], [5, 6, 7, 23])
+    assert table["gaia_source_id"].dtype == np.int64
+    assert table["gaia_source_id"][3] == 2**60 + 3
+    assert table.meta["gaia_release"] == "DR2"
+    assert [table[name].dtype for name in apogee.FLAGS] == [np.int64] * 3
+    units = {"teff": "K", "ra": "deg", "pmra": "mas / yr", "rv": "km / s"}
+    assert {name: str(table[name].unit) for name in units} == units
+    assert str(table["e_vbroad"].unit) == "km / s"
+
+
+def test_catalogue_as_in_dr17(tmp_path):
+    file = write_allstar(
+        tmp_path,
+        GAIA_SOURCE_ID=None,
+        GAIA_PMRA=None,
+        GAIAEDR3_SOURCE_ID=np.array([0, 999999, 2**62 + 1, -9999]),
+        GAIAEDR3_PMRA=np.array([np.nan, 2.0, 3.0, 4.0], dtype="f4"),
+        TEFF=np.array([np.nan, 4500, 15000, 4600], dtype="f4"),
+        ASPCAPFLAG=np.array([2**41, 2**63 - 1, -(2**63), 0]),
+    )
+    table = apogee.read_catalogue(file)
+    assert table.meta["gaia_release"] == "EDR3"
+    assert table["gaia_source_id"].tolist() == [0, 0, 2**62 + 1, 0]
+    assert table["ASPCAPFLAG"].tolist() == [2**41, 2**63 - 1, -(2**63), 0]
+    np.testing.assert_array_equal(table["teff"], [np.nan, 4500, 15000, 4600])
+    np.testing.assert_array_equal(table["pmra"], [np.nan, 2, 3, 4])
+
+
+def test_bit_31_of_a_short_flag_stays_alone(tmp_path):
+    flag = np.array([-(2**31), -1, 2**30, 0], dtype=np.int32)
+    table = apogee.read_catalogue(write_allstar(tmp_path, ASPCAPFLAG=flag))
+    assert table["ASPCAPFLAG"].tolist() == [2**31, 2**32 - 1, 2**30, 0]
+    assert apogee.FLAGS["ASPCAPFLAG"].names(table["ASPCAPFLAG"][0]) == [
+        "NO_ASPCAP_RESULT"
+    ]
+
+
+def test_fillers_become_nan(tmp_path):
+    filler = np.array([-9999.0, -9999.99, 9999.99, 1.0], dtype="f4")
+    names = ("LOGG", "M_H", "VMICRO", "VHELIO_AVG", "VERR", "GAIA_PMRA", "SNR")
+    changes = {name: filler for name in names}
+    table = apogee.read_catalogue(
+        write_allstar(
+            tmp_path,
+            **changes,
+            TEFF_ERR=np.array([-1, -9999, 0, 5], dtype="f4"),
+            RA=np.array([np.nan, -9999.0, 20.0, 30.0]),
+        )
+    )
+    ours = ("logg", "fe_h", "vmicro", "e_vmicro", "rv", "e_rv", "pmra", "snr", "e_teff")
+    for name in ours:
+        assert np.isnan(table[name]).tolist() == [True, True, True, False], name
+    # entries without a place stay; what cannot be matched is for the match to say
+    assert np.isnan(table["ra"]).tolist() == [True, True, False, False]
+    assert len(table) == 4 and np.isfinite(table["dec"]).all()
+
+
+def test_broadening_is_taken_where_it_is(tmp_path):
+    logg = np.array([1.0, 1.0, 4.5, 4.5], dtype="f4")
+    vsini = np.array([-9999, 12, -9999, 13], dtype="f4")
+    vmacro = np.array([4, -9999, 5, -9999], dtype="f4")
+    file = write_allstar(tmp_path, LOGG=logg, VSINI=vsini, VMACRO=vmacro)
+    table = apogee.read_catalogue(file)
+    np.testing.assert_allclose(table["vbroad"], [4, 12, 5, 13])
+    table = apogee.read_catalogue(file, columns={"vbroad": "10**PARAM[7]"})
+    np.testing.assert_allclose(table["vbroad"], 10**0.7, rtol=1e-6)
+
+
+def test_missing_columns_that_are_not_needed_are_nan(tmp_path):
+    names = ("VMICRO", "VMACRO", "VSINI", "MG_FE", "VERR", "PARAM_COV", "GAIA_PMDEC")
+    file = write_allstar(tmp_path, **dict.fromkeys(names), GAIA_SOURCE_ID=None)
+    table = apogee.read_catalogue(file)
+    np.testing.assert_allclose(table["vmicro"], 10**0.2, rtol=1e-6)  # PARAM[2]
+    for name in ("vbroad", "mg_fe", "e_rv", "e_vmicro", "pmdec"):
+        assert np.isnan(table[name]).all()
+        assert table[name].description == "no value in this catalogue"
+    assert not table["gaia_source_id"].any() and table.meta["gaia_release"] == ""
+
+
+def test_gaia_ids_that_lost_their_digits_are_not_used(tmp_path):
+    ids = (2.0**60 + np.arange(4)).astype(np.float64)
+    table = apogee.read_catalogue(write_allstar(tmp_path, GAIA_SOURCE_ID=ids))
+    assert table["gaia_source_id"].tolist() == [0] * 4
+    assert table.meta["gaia_release"] == ""
+    assert "digits are lost" in table["gaia_source_id"].description
+
+
+def test_columns_can_be_named(tmp_path):
+    file = write_allstar(tmp_path)
+    columns = {"teff": "param[3]", "fe_h": "FE_H", "e_vmicro": "LOGG_ERR"}
+    table = apogee.read_catalogue(file, columns=columns)
+    np.testing.assert_allclose(table["teff"], 0.3, rtol=1e-6)
+    np.testing.assert_allclose(table["fe_h"], 0.3 + np.arange(4), rtol=1e-6)
+    np.testing.assert_allclose(table["e_vmicro"], 0.05 + np.arange(4), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "columns, message",
+    [
+        ({"teff": "TEF"}, r"no column TEF for teff; alike are TEFF, TEFF_ERR"),
+        ({"teff": "PARAM[9]"}, r"no column PARAM\[9\] for teff; alike are PARAM"),
+        ({"teff": "TEFF[0]"}, r"no column TEFF\[0\] for teff"),
+        ({"teff": "TEFF-5777"}, r"no column TEFF-5777 for teff"),
+        ({"teff": "TEFF / 2"}, r"is 'TEFF / 2'; expected NAME, NAME\[i\] or 10\*\*NAM"),
+        ({"teff": "PARAM"}, r"column PARAM: type float32 and shape \(4, 9\); expected"),
+        ({"teff": "FIELD"}, r"column FIELD: type .* expected one number per row"),
+        ({"Teff": "TEFF"}, r"columns names 'Teff'; expected some of teff, e_teff"),
+        ({"STARFLAG": "SNR"}, r"column SNR: type float32; expected integers for STARF"),
+    ],
+)
+def test_columns_that_cannot_be_used(tmp_path, columns, message):
+    with pytest.raises(InputError, match=message):
+        apogee.read_catalogue(write_allstar(tmp_path), columns=columns)
+
+
+def test_needed_columns(tmp_path):
+    file = write_allstar(tmp_path, ALPHA_M=None)
+    with pytest.raises(InputError) as error:
+        apogee.read_catalogue(file)
+    text = str(error.value)
+    assert f"{file}, HDU 1, has no column ALPHA_M or PARAM_ALPHA_M for alpha" in text
+    assert "ALPHA_M_ERR" in text and "name the one to take in columns" in text
+    file = write_allstar(tmp_path, EXTRATARG=None)
+    with pytest.raises(InputError, match="no column EXTRATARG for EXTRATARG"):
+        apogee.read_catalogue(file)
+
+
+def test_catalogues_that_are_none(tmp_path):
+    file = tmp_path / "allStar.fits"
+    file.write_text("<html>404: not found</html>\n" * 200)
+    with pytest.raises(FileFormatError, match=r"allStar.fits, HDU 1, cannot be read"):
+        apogee.read_catalogue(file)
+    cut(write_allstar(tmp_path), 4)  # no row is left
+    with pytest.raises(FileFormatError, match=r"allStar.fits, HDU 1, cannot be read"):
+        apogee.read_catalogue(file)
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones(3))]).writeto(
+        file, overwrite=True
+    )
+    with pytest.raises(FileFormatError, match=r"allStar.fits has no table in HDU 1"):
+        apogee.read_catalogue(file)
+
+
+def test_real_catalogue_of_dr12(data_dir):
+    file = data_dir / "apogee" / "allStar-v603-hipparcos-rows.fits.gz"
+    # PMRA became PMRA_2 when the rows were joined with Hipparcos
+    table = apogee.read_catalogue(file, columns={"pmra": "PMRA_2"})
+    assert len(table) == 3244
+    missing = np.isnan(table["teff"])
+    assert missing.sum() == 2471
+    for name in ("logg", "fe_h", "alpha_fe", "e_teff", "e_logg", "mg_fe"):
+        assert np.isnan(table[name][missing]).all()
+    for name in ("logg", "fe_h", "alpha_fe", "e_teff", "e_logg", "vmicro"):
+        assert np.isfinite(table[name][~missing]).all()
+    assert np.isnan(table["mg_fe"][~missing]).sum() < 5  # 4
+    assert (table["vmicro"][~missing].min(), table["vmicro"][~missing].max()) == (
+        pytest.approx(1.178, abs=1e-3),
+        pytest.approx(2.309, abs=1e-3),
+    )
+    assert np.isnan(table["vbroad"]).all()  # DR12 did not fit it
+    assert table["id"][0] == "apo1m.hip.2M00003088+5933348"
+    flags = apogee.FLAGS["ASPCAPFLAG"]
+    none = (table["ASPCAPFLAG"] & flags.value("NO_ASPCAP_RESULT")) > 0
+    assert none.sum() == 174 and missing[none].all()
+    assert (table["ASPCAPFLAG"] >= 0).all()
+    kept = np.ones(len(table), dtype=bool)
+    for name, mask in apogee.FLAGS.items():
+        kept &= (table[name] & mask.value(apogee.CUTS[name]["without"])) == 0
+    assert 0 < (kept & ~missing).sum() < (~missing).sum()

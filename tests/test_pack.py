@@ -1,0 +1,242 @@
+"""Packing survey files and reading them back, on a small simulated survey."""
+
+import errno
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastcannon import surveys
+from fastcannon.errors import FileFormatError, InputError, WriteError
+from fastcannon.pack import pack
+from fastcannon.packed import PackedSurvey
+from fastcannon.simulator import simulate
+from fastcannon.spectra import SpectraFile, write_spectra
+
+STARS = 24
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A simulated survey of few stars."""
+    folder = tmp_path_factory.mktemp("pack") / "surveys"
+    simulate(folder, STARS, overlap=8, seed=5, processes=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def apogee(folder):
+    return sorted((folder / "apogee/spectra").rglob("*.fits"))
+
+
+@pytest.fixture(scope="module")
+def galah(folder):
+    return sorted((folder / "galah/spectra").rglob("*.fits"))
+
+
+def contents(folder):
+    """The bytes of all packed files, by name."""
+    return {path.name: path.read_bytes() for path in sorted(folder.glob("part-*"))}
+
+
+@pytest.mark.parametrize("name", ["apogee", "galah"])
+def test_packed_is_what_the_reader_gives(name, tmp_path, request):
+    files = request.getfixturevalue(name)
+    options = {"visits": True} if name == "apogee" else {}
+    read = surveys.read(name, files, **options)
+    done = []
+    made = pack(
+        name, files[::-1], tmp_path, options, stars_per_part=7, progress=done.append
+    )
+    assert made.n_spectra == len(read) and sum(done) == made.n_groups
+    assert made.refused == read.refused
+    assert [path.name for path in made.paths][:2] == [
+        "part-00000.fits",
+        "part-00001.fits",
+    ]
+    with PackedSurvey.open(tmp_path) as packed:
+        assert packed.n_stars == len(read) and packed.medium == read.medium
+        assert packed.normalised == read.normalised == (name == "galah")
+        np.testing.assert_array_equal(packed.wavelength, read.wavelength)
+        order = packed.rows(read.table["id"])
+        assert sorted(order) == list(range(len(read)))
+        flux, ivar = packed.read(order)
+        np.testing.assert_array_equal(flux, read.flux)
+        np.testing.assert_array_equal(ivar, read.ivar)
+        stars = packed.stars[order]
+        for column in read.table.colnames:
+            np.testing.assert_array_equal(stars[column], read.table[column])
+        assert packed.rows(["no such star"]) == [-1]
+        starts = [start for start, *_ in packed.blocks(5)]
+        assert starts[:3] == [0, 5, 7] or packed.parts[0].n_stars != 7
+        for part in packed.parts:
+            part.verify()
+
+
+def test_bytes_do_not_depend_on_processes_or_order(apogee, tmp_path):
+    pack("apogee", apogee, tmp_path / "a", stars_per_part=8, processes=1)
+    pack("apogee", apogee[::-1], tmp_path / "b", stars_per_part=8, processes=2)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_finished_parts_are_kept_and_changed_ones_written_again(apogee, tmp_path):
+    files = [tmp_path / "in" / path.name for path in apogee]
+    files[0].parent.mkdir()
+    for source, path in zip(apogee, files, strict=True):
+        shutil.copy(source, path)
+    out = tmp_path / "out"
+    first = pack("apogee", files, out, stars_per_part=8, processes=1)
+    before = contents(out)
+    again = pack("apogee", files, out, stars_per_part=8, processes=1)
+    assert (first.kept, again.kept) == (0, len(first.paths))
+    first.paths[1].unlink()
+    assert pack("apogee", files, out, stars_per_part=8).kept == len(first.paths) - 1
+    assert contents(out) == before
+    # A changed input, or another option, changes the part it belongs to.
+    os.utime(files[0], (1, 1))
+    changed = pack("apogee", files, out, stars_per_part=8, processes=1)
+    assert changed.kept == len(first.paths) - 1
+    visits = {"visits": True}
+    assert pack("apogee", files, out, visits, stars_per_part=8, processes=1).kept == 0
+    # Fewer, larger parts: what is not of the new plan is removed.
+    pack("apogee", files, out, stars_per_part=100, processes=1)
+    assert len(list(out.glob("part-*"))) == 1
+
+
+def test_a_killed_run_ends_in_the_same_bytes(apogee, tmp_path):
+    pack("apogee", apogee, tmp_path / "whole", stars_per_part=2, processes=1)
+    expected = contents(tmp_path / "whole")
+    out = tmp_path / "killed"
+    script = (
+        "import sys; from pathlib import Path; from fastcannon.pack import pack\n"
+        "files = sorted(Path(sys.argv[1]).rglob('*.fits'))\n"
+        "pack('apogee', files, sys.argv[2], stars_per_part=2, processes=1)\n"
+    )
+    command = [sys.executable, "-c", script, str(apogee[0].parents[2]), str(out)]
+    kills = 0
+    for pause in (0.0, 0.01, 0.02):
+        process = subprocess.Popen(command)
+        before = len(list(out.glob("part-*")))
+        while process.poll() is None and len(list(out.glob("part-*"))) <= before:
+            time.sleep(0.002)
+        time.sleep(pause)
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+    assert kills >= 1 and out.exists()
+    pack("apogee", apogee, out, stars_per_part=2, processes=1)
+    assert contents(out) == expected
+    assert not list(out.glob(".part-*"))
+
+
+def test_corrupt_files_are_listed_and_the_others_packed(apogee, tmp_path):
+    files = [tmp_path / "in" / path.name for path in apogee]
+    files[0].parent.mkdir()
+    for source, path in zip(apogee, files, strict=True):
+        shutil.copy(source, path)
+    files[3].write_bytes(files[3].read_bytes()[:40_000])
+    files[5].write_text("no FITS file")
+    other = tmp_path / "in" / "notes-\u00e9.fits"
+    other.write_text("text")
+    out = tmp_path / "out"
+    made = pack("apogee", [*files, other], out, stars_per_part=8, processes=2)
+    assert made.n_spectra == len(files) - 2
+    refused = {Path(path).name: reason for path, reason in made.refused}
+    assert set(refused) == {files[3].name, files[5].name, "notes-\\xe9.fits"}
+    assert all(refused.values())
+    listed = (out / "refused.ecsv").read_text()
+    assert all(name in listed for name in refused if name.isascii())
+    kept = pack("apogee", [*files, other], out, stars_per_part=8)
+    assert sorted(kept.refused) == sorted(made.refused) and kept.kept == len(kept.paths)
+
+
+def test_a_part_of_refused_files_only(galah, tmp_path):
+    lone = [path for path in galah if path.stem.endswith("1")][:3]
+    made = pack("galah", lone, tmp_path, stars_per_part=2, processes=1)
+    assert (made.n_spectra, len(made.refused)) == (0, 3)
+    with PackedSurvey.open(tmp_path) as packed:
+        assert packed.n_stars == 0 and len(packed.stars) == 0
+
+
+def test_full_disk_is_said_and_finished_parts_are_kept(apogee, tmp_path):
+    """A limit on the size of files stands in for a full disk."""
+    out = tmp_path / "out"
+    script = (
+        "import resource, sys; from pathlib import Path\n"
+        "from fastcannon.pack import pack; from fastcannon.errors import WriteError\n"
+        "files = sorted(Path(sys.argv[1]).rglob('*.fits'))\n"
+        "pack('apogee', files[:8], sys.argv[2], stars_per_part=4, processes=1)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        "try: pack('apogee', files, sys.argv[2], stars_per_part=4, processes=1)\n"
+        "except WriteError as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", script, str(apogee[0].parents[2]), str(out)]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert os.strerror(errno.EFBIG) in said and "finished parts are kept" in said
+    assert "part-0000" in said
+    assert not list(out.glob(".part-*"))
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    for path in out.glob("part-*"):
+        with SpectraFile(path) as part:
+            part.verify()
+
+
+def test_two_runs_in_one_folder(apogee, tmp_path):
+    seen = []
+
+    def second(_):
+        with pytest.raises(InputError, match="another run is packing"):
+            pack("apogee", apogee[:1], tmp_path)
+        seen.append(True)
+
+    pack("apogee", apogee[:2], tmp_path, processes=1, progress=second)
+    assert seen
+
+
+def test_what_cannot_be_packed(apogee, tmp_path):
+    with pytest.raises(InputError, match="nothing to pack for apogee"):
+        pack("apogee", [], tmp_path)
+    with pytest.raises(InputError, match="known are apogee"):
+        pack("lamost", apogee, tmp_path)
+    with pytest.raises(InputError, match="option visit; its options are visits"):
+        pack("apogee", apogee, tmp_path, {"visit": True})
+    with pytest.raises(InputError, match="PERSISTANCE"):
+        pack("apogee", apogee, tmp_path, {"bad_pixels": ["PERSISTANCE"]})
+    (tmp_path / "file").write_text("")
+    with pytest.raises((WriteError, OSError)):
+        pack("apogee", apogee, tmp_path / "file" / "out")
+
+
+def test_parts_must_belong_together(apogee, tmp_path):
+    made = pack("apogee", apogee, tmp_path / "a", stars_per_part=8, processes=1)
+    made.paths[1].unlink()
+    with pytest.raises(FileFormatError, match="run fastcannon pack again"):
+        PackedSurvey.open(tmp_path / "a")
+    with pytest.raises(InputError, match="holds no packed spectra"):
+        PackedSurvey.open(tmp_path)
+    with pytest.raises(InputError, match="no spectra files"):
+        PackedSurvey([])
+
+
+def test_own_files_on_other_grids_are_refused(tmp_path):
+    for name, start in (("a", 5000), ("b", 5001), ("c", 5000)):
+        wavelength = start + np.arange(4.0)
+        image = np.ones((2, 4))
+        stars = {"id": [f"{name}1", f"{name}2"]}
+        write_spectra(
+            tmp_path / f"{name}.fits", image, image, wavelength, stars, name == "c"
+        )
+    with PackedSurvey([tmp_path / "a.fits", tmp_path / "a.fits"]) as both:
+        assert both.n_stars == 4 and both.medium == "unknown"
+        assert list(both.ids(1, 3)) == ["a2", "a1"]
+        with pytest.raises(InputError, match="rows 4 to 4 were asked for"):
+            both.read([4])
+    for other in ("b", "c"):
+        with pytest.raises(InputError, match="Resample and normalise"):
+            PackedSurvey([tmp_path / "a.fits", tmp_path / f"{other}.fits"])
