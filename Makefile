@@ -1,8 +1,10 @@
-# make demo    simulate, train, validate, infer; writes demo/
+# make demo    two simulated surveys on one scale; writes demo/
+#              real ones: make demo DATA=folder, which holds a fastcannon.toml
 # make test    all tests, then the kernel tests again without the compiler
 # make check   formatting, lint, types
 # make bench   benchmarks; each checks its answer before it is timed
 # make bench-kernels   every kernel alone, against bench/baseline.json
+# make bench-million   memory of packing a million stars; half an hour
 # Each target first makes .venv and installs what it needs. Another Python:
 # make test PYTHON=python3.12
 
@@ -11,10 +13,10 @@ BIN := .venv/bin
 READY := .venv/installed
 KERNEL_TESTS := $(wildcard tests/test_kernels_*.py) tests/test_continuum.py
 
-.PHONY: demo test check bench bench-kernels clean
+.PHONY: demo test check bench bench-kernels bench-million clean
 
 demo: $(READY)
-	$(BIN)/python -m fastcannon.demo --out demo
+	$(BIN)/python -m fastcannon.demo --out demo $(if $(DATA),--data "$(DATA)")
 
 test: $(READY)
 	$(BIN)/python -m pytest --cov --cov-report=
@@ -35,6 +37,9 @@ bench-kernels: $(READY)
 	$(BIN)/python -m pytest bench/test_kernels.py --benchmark-only \
 	    --benchmark-json bench/kernels.json
 	$(BIN)/python bench/compare.py bench/kernels.json
+
+bench-million: $(READY)
+	$(BIN)/python -m bench.million
 
 clean:
 	rm -rf .venv .venv-peers demo bench/kernels.json .coverage build *.egg-info

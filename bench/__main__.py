@@ -11,12 +11,15 @@ import numpy as np
 
 from fastcannon.parallel import thread_count
 
-from . import accuracy, memory, speed
+from . import accuracy, memory, speed, surveys
 from .realdata import bovy_model, data_folder
 from .results import HERE, table, update_readme, write
 from .survey import draw_spectra, make_survey
 
-PARTS = ("accuracy", "inference", "methods", "training", "threads", "memory")
+PARTS = (
+    *("accuracy", "inference", "methods", "training", "threads", "memory"),
+    *("simulation", "packing", "reading"),
+)
 
 
 def main():
@@ -57,7 +60,7 @@ def run_accuracy(threads):
     rows.append(accuracy.bench_optimum(model, flux, ivar, "Bovy's model"))
     rows += accuracy.bench_global(folder, threads)
     rows += accuracy.bench_miles(folder, threads)
-    return rows + accuracy.bench_apstar(folder)
+    return rows + accuracy.bench_apstar(folder) + surveys.bench_real_files(folder)
 
 
 RUN = {
@@ -67,6 +70,9 @@ RUN = {
     "training": lambda threads: speed.bench_training(make_survey(6), threads),
     "threads": lambda threads: speed.bench_threads(make_survey(6)),
     "memory": lambda threads: memory.bench_memory(make_survey(6)),
+    "simulation": surveys.bench_simulation,
+    "packing": surveys.bench_packing,
+    "reading": surveys.bench_reading,
 }
 
 if __name__ == "__main__":

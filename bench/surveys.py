@@ -1,4 +1,4 @@
-"""From survey files to normalised spectra: packing, reading, normalising, simulating."""
+"""From survey files to normalised spectra: simulating, packing, normalising."""
 
 import os
 import tempfile
@@ -7,10 +7,13 @@ from pathlib import Path
 
 import fitsio
 import numpy as np
+from astropy.io import fits
 
 from fastcannon import run, surveys
 from fastcannon.config import read_config
 from fastcannon.differences import difference_table
+from fastcannon.fitsfiles import hdu_to_table
+from fastcannon.kernels import resample_row
 from fastcannon.normalise import Normaliser
 from fastcannon.pack import pack
 from fastcannon.packed import PackedSurvey
@@ -27,7 +30,7 @@ LINKS = 12_000  # links to them, for two processes against one
 
 
 def bench_simulation(threads):
-    """Two surveys of 1,000 stars each; the offsets that come out of their catalogues."""
+    """Two surveys of 1,000 stars each; the offsets that their catalogues give."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         simulate(Path(folder) / "surveys", 1000, overlap=1000, processes=threads)
@@ -46,10 +49,6 @@ def bench_simulation(threads):
 def worst_offset(found, config, training):
     """Largest (recovered - injected) / error over labels and all, giants, dwarfs."""
     truth = config.path.parent / "truth" / "truth.fits"
-    from astropy.io import fits
-
-    from fastcannon.fitsfiles import hdu_to_table
-
     with fits.open(truth) as hdus:
         stars = hdu_to_table(hdus["STARS"])
     row = {f"2M{name}": i for i, name in enumerate(stars["tmass"])}
@@ -68,6 +67,22 @@ def worst_offset(found, config, training):
         for group in ("all", "giants", "dwarfs")
     ]
     return float(np.max(away))
+
+
+def bench_real_files(folder):
+    """Every real spectrum at hand: read, or refused with a reason."""
+    rows = []
+    for name, pattern in (
+        ("apogee", "apogee/ap*.fits"),
+        ("galah", "galah_dr3/[0-9]*.fits"),
+        ("galah", "galah_dr6/[0-9]*.fits"),
+    ):
+        read = surveys.read(name, sorted(folder.glob(pattern)))
+        assert all(refused.reason for refused in read.refused)
+        what = f"real files {pattern}"
+        rows.append(only(f"{what}: spectra read", len(read)))
+        rows.append(only(f"{what}: refused with a reason", len(read.refused)))
+    return rows
 
 
 def bench_packing(threads):
@@ -171,8 +186,6 @@ def read_galah(paths):
 
 def resampling_seconds(n_stars):
     """Seconds of resampling the four arms of so many stars."""
-    from fastcannon.kernels import resample_row
-
     flux, ivar = np.ones(4096, np.float32), np.ones(4096, np.float32)
     work = np.empty((2, 4096), np.float32)
     arms = [(arm, np.empty((2, arm.n_pixels), np.float32)) for arm in galah.ARMS]

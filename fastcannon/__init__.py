@@ -18,17 +18,22 @@ _PLACES = {
     "InferenceResult": "result",
     "InputError": "errors",
     "L1Path": "model",
+    "Normaliser": "normalise",
+    "PackedSurvey": "packed",
     "SpectraFile": "spectra",
     "TrainingWarning": "errors",
+    "WriteError": "errors",
     "write_spectra": "spectra",
 }
 
-__all__ = sorted([*_PLACES, "continuum"])
+_MODULES = ("continuum", "surveys")
+
+__all__ = sorted([*_PLACES, *_MODULES])
 
 
 def __getattr__(name):
-    if name == "continuum":
-        return import_module(".continuum", __name__)
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name in _PLACES:
         return getattr(import_module(f".{_PLACES[name]}", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

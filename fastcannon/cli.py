@@ -112,7 +112,10 @@ def _init(arguments):
     from .config import write_example
 
     write_example(arguments.config)
-    _say(arguments, f"{arguments.config}: edit it, then: fastcannon pack")
+    _say(
+        arguments,
+        f"{arguments.config}: edit it, then: fastcannon run {arguments.config}",
+    )
 
 
 def _simulate(arguments):
@@ -399,7 +402,7 @@ def _parser():
     )
     for command in (train, validate, infer, run):
         _add_running(command)
-    for command in (simulate, pack, match):
+    for command in (init, simulate, pack, match):
         _add_quiet(command.add_argument_group("running"))
     return parser
 

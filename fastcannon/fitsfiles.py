@@ -206,6 +206,23 @@ def table_to_hdu(table, extname):
     return hdu
 
 
+def without_odd_units(table):
+    """Return a copy of a table without the units that FITS does not know (dex).
+
+    astropy warns of such a unit whenever it reads the file; for tables that are to
+    be opened by anything else than this package.
+
+    Parameters
+    ----------
+    table : astropy.table.Table
+    """
+    plain = table.copy()
+    for column in plain.itercols():
+        if column.unit is not None and "dex" in _unit_text(column.unit):
+            column.unit = None
+    return plain
+
+
 def hdu_to_table(hdu):
     """Return a FITS table as an astropy Table, units and descriptions included.
 

@@ -7,10 +7,9 @@ Only what such files need is known: uncompressed HDUs (FITS standard 4.0, sectio
 and 4) and images of one or two dimensions.
 """
 
+import os
 from functools import cached_property
 from math import prod
-from mmap import ACCESS_READ, mmap
-from os import fstat
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from .errors import FileFormatError
 _BLOCK = 2880
 _CARD = 80
 _TYPES = {16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-# Below this length (bytes) reading a file costs no more than mapping it.
+# Below this length (bytes) a file is read at once.
 _SMALL = 2**18
 
 
@@ -32,7 +31,7 @@ class Hdu:
         For messages.
     number : int
         0 is the primary HDU.
-    content : bytes or mmap
+    content : bytes or _Large
         Of the file.
     start : int
         Where in ``content`` the header begins.
@@ -162,7 +161,7 @@ class Hdu:
             It has another shape or is not of 32- or 64-bit floats.
         """
         self._expect((1,), (-32, -64))
-        return self._values(self._image())
+        return self._values(self._read(0, prod(self.shape)))
 
     def rows(self, chosen):
         """Return rows of the image, (R, n).
@@ -185,23 +184,29 @@ class Hdu:
             floats.
         """
         self._expect((1, 2), _TYPES)
-        return self._values(self._image().reshape(-1, self.shape[-1])[chosen])
+        n_rows, length = prod(self.shape[:-1]), self.shape[-1]
+        read = [self._read(range(n_rows)[row] * length, length) for row in chosen]
+        return self._values(np.array(read))
 
     def _expect(self, dimensions, types):
         """Refuse an image of another number of dimensions or another BITPIX."""
         if len(self.shape) not in dimensions or self._bits not in types:
             raise FileFormatError(
                 f"{self.where}: an image of shape {self.shape} with BITPIX "
-                f"{self._bits} came; {' or '.join(map(str, dimensions))} dimension(s) "
+                f"{self._bits} came; {' or '.join(map(str, dimensions))} dimensions "
                 f"and BITPIX {', '.join(map(str, types))} are expected"
             )
 
-    def _image(self):
-        """Return the image as it is in the file, without a copy."""
-        values = np.frombuffer(
-            self._content, _TYPES[self._bits], prod(self.shape), self._data
-        )
-        return values.reshape(self.shape)
+    def _read(self, first, count):
+        """Return ``count`` values of the image from its ``first``, as in the file."""
+        kind = np.dtype(_TYPES[self._bits])
+        start = self._data + first * kind.itemsize
+        content = self._content[start : start + count * kind.itemsize]
+        if len(content) < count * kind.itemsize:
+            raise FileFormatError(
+                f"{self.where}: the file became shorter while it was read; copy it again"
+            )
+        return np.frombuffer(content, kind)
 
     def _values(self, values):
         """Return the numbers that values of the image stand for, native-endian."""
@@ -254,12 +259,34 @@ def read_hdus(path, count=None):
     return hdus
 
 
+class _Large:
+    """The bytes of a large file, read when asked for.
+
+    Mapping the file would be as fast, but one that is cut short while it is mapped
+    ends the process.
+    """
+
+    def __init__(self, path):
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._size = os.fstat(self._descriptor).st_size
+
+    def __del__(self):
+        os.close(self._descriptor)
+
+    def __len__(self):
+        return self._size
+
+    def __getitem__(self, part):
+        start, stop, _ = part.indices(self._size)
+        return os.pread(self._descriptor, max(stop - start, 0), start)
+
+
 def _content(path):
     """Return the bytes of a file; of a large one only those that are used are read."""
+    if os.stat(path).st_size >= _SMALL:
+        return _Large(path)
     with open(path, "rb") as file:
-        if fstat(file.fileno()).st_size < _SMALL:
-            return file.read()
-        return mmap(file.fileno(), 0, access=ACCESS_READ)
+        return file.read()
 
 
 def _index(header):

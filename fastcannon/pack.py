@@ -42,7 +42,7 @@ class Part(NamedTuple):
     groups: list
     refused: list  # inputs refused by their name, listed in the first part
     number: int
-    count: int
+    n_parts: int
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def _digest(part):
         "options": part.options,
         "refused": [list(item) for item in part.refused],
         "files": files,
-        "part": [part.number, part.count],
+        "part": [part.number, part.n_parts],
     }
     text = json.dumps(plan, sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -217,7 +217,7 @@ def _facts(part, survey):
         "SURVEY": (part.survey, "survey that the spectra are from"),
         "MEDIUM": (survey.MEDIUM, "of the wavelengths"),
         "PART": (part.number, "number of this part, from 0"),
-        "PARTS": (part.count, "number of parts"),
+        "PARTS": (part.n_parts, "number of parts"),
         "PLAN": (_digest(part), "digest of inputs and options"),
     }
 

@@ -103,11 +103,11 @@ class PackedSurvey:
         (N,) int array
             -1 where no spectrum has the id.
         """
+        ids = np.asarray(ids).astype(str)  # FITS tables may give bytes
         if not self.n_stars:
             return np.full(len(ids), -1)
         own = np.asarray(self.stars["id"])
         order = np.argsort(own, kind="stable")
-        ids = np.asarray(ids)
         place = np.minimum(np.searchsorted(own[order], ids), len(own) - 1)
         found = order[place]
         return np.where(own[found] == ids, found, -1)
@@ -166,6 +166,35 @@ class PackedSurvey:
     def require_normalised(self):
         """Refuse flux that is not divided by its continuum; see `SpectraFile`."""
         self.parts[0].require_normalised()
+
+
+def repeat_pairs(star_id, snr):
+    """Pair the best spectrum of each star with each of its others.
+
+    For statistics of repeats (Nandakumar+2022, section 3.7): a combined spectrum has
+    the highest S/N and is paired with its visits.
+
+    Parameters
+    ----------
+    star_id : (S,) array of str
+        Of each spectrum; spectra of an empty id have no pairs. Packed spectra of
+        GALAH do not know theirs: take it from the catalogue.
+    snr : (S,) array
+        NaN counts as lowest.
+
+    Returns
+    -------
+    (M, 2) int array
+        Rows of the best and of the other spectrum, sorted by the other's star and
+        falling S/N.
+    """
+    star_id = np.asarray(star_id).astype(str)
+    snr = np.nan_to_num(np.asarray(snr, dtype=float), nan=-np.inf)
+    named = np.flatnonzero(star_id != "")
+    rows = named[np.lexsort((named, -snr[named], star_id[named]))]
+    first = np.r_[True, star_id[rows][1:] != star_id[rows][:-1]][: len(rows)]
+    best = rows[np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))]
+    return np.column_stack([best, rows])[~first]
 
 
 def _check_packing(part, number, first, count):

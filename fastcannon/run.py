@@ -209,7 +209,8 @@ def match_surveys(config):
     found = _with_spectra(config, pair, found)
     scales = tuple(survey.name for survey in pair)
     differences = difference_table(found.table, scales, names)
-    fitsfiles.write_table(config.output / "training.fits", found.table, TRAINING)
+    table = fitsfiles.without_odd_units(found.table)
+    fitsfiles.write_table(config.output / "training.fits", table, TRAINING)
     with fitsfiles.atomic_path(config.output / "differences.ecsv") as path:
         differences.write(path, format="ascii.ecsv")
     return found, differences

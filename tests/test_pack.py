@@ -16,7 +16,7 @@ import pytest
 from fastcannon import surveys
 from fastcannon.errors import FileFormatError, InputError, WriteError
 from fastcannon.pack import pack
-from fastcannon.packed import PackedSurvey
+from fastcannon.packed import PackedSurvey, repeat_pairs
 from fastcannon.simulator import simulate
 from fastcannon.spectra import SpectraFile, write_spectra
 
@@ -240,3 +240,23 @@ def test_own_files_on_other_grids_are_refused(tmp_path):
     for other in ("b", "c"):
         with pytest.raises(InputError, match="Resample and normalise"):
             PackedSurvey([tmp_path / "a.fits", tmp_path / f"{other}.fits"])
+
+
+def test_pairs_of_repeats():
+    star_id = ["b", "a", "b", "", "a", "c", "b", ""]
+    snr = [50.0, 10.0, 80.0, 99.0, np.nan, 30.0, 60.0, 5.0]
+    pairs = repeat_pairs(star_id, snr)
+    assert pairs.tolist() == [[1, 4], [2, 6], [2, 0]]
+    assert repeat_pairs([], []).shape == repeat_pairs(["x"], [1]).shape == (0, 2)
+
+
+def test_combined_spectra_are_paired_with_their_visits(apogee):
+    read = surveys.read("apogee", apogee, visits=True)
+    table = read.table
+    pairs = repeat_pairs(table["id"].astype(str), table["snr"])
+    assert len(pairs) == 0  # ids are of spectra
+    best, other = repeat_pairs(table["star_id"], table["snr"]).T
+    assert len(other) > 5
+    assert (table["visit"][other] > 0).sum() >= (table["visit"] > 0).sum()
+    assert (table["star_id"][best] == table["star_id"][other]).all()
+    assert (table["snr"][best] >= table["snr"][other]).all()

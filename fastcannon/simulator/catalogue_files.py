@@ -6,7 +6,7 @@ import numpy as np
 from astropy.io import ascii as text_tables
 from astropy.io import fits
 
-from ..fitsfiles import table_to_hdu
+from ..fitsfiles import table_to_hdu, without_odd_units
 
 # Columns of the simulator's own in the surveys' tables, which no survey publishes.
 HIDDEN = ("star", "missing_arm", "bad_fibre")
@@ -72,7 +72,7 @@ def write_tables(path, tables):
     """
     hdus = [fits.PrimaryHDU()]
     for name, table in tables.items():
-        hdus.append(table_to_hdu(table, name))
+        hdus.append(table_to_hdu(without_odd_units(table), name))
     _folder_of(path)
     fits.HDUList(hdus).writeto(path)
 

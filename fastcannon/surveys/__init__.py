@@ -16,7 +16,7 @@ from astropy.table import Table
 from ..errors import FileFormatError, InputError
 from .base import Group, Refused, Row, Spectra
 
-_HELPERS = ("base", "bitmasks")
+_HELPERS = ("base", "bitmasks", "catalogues")
 
 __all__ = [
     "Group",
@@ -35,8 +35,8 @@ __all__ = [
 def names():
     """Return the names of the surveys that can be read, sorted.
 
-    They are the modules here whose name has no underscore, but for base and bitmasks:
-    apogee_catalogue, for example, is a part of apogee.
+    They are the modules here whose name has no underscore, but for base,
+    bitmasks and catalogues: apogee_catalogue, for example, is a part of apogee.
     """
     found = (module.name for module in iter_modules(__path__))
     return sorted(name for name in found if "_" not in name and name not in _HELPERS)

@@ -58,10 +58,12 @@ REGIONS = [
 
 # What APOGEE itself counts as bad: no measurement (bad, hit by a cosmic ray, saturated,
 # beyond repair, bad in dark or flat, of unknown error, without a sky to subtract), or
-# less than half of the line spread function's weight. Its warnings stay: what skylines,
-# telluric lines and Littrow ghost add to the noise is in the errors, and without their
-# pixels (up to a tenth of a spectrum) labels of real stars are worse. Spectra that
-# persistence has spoiled are left out by the cuts on STARFLAG below.
+# less than half of the weight of the line spread function. Its warnings stay. What sky
+# and telluric lines leave behind is nearly all in the errors: on their pixels, 7 % of
+# a real spectrum, visits differ from the combined row by 0.8-1.2 (sky) and 1.1-2.2
+# errors (telluric; rms of three visits), elsewhere by 0.9-1.2; labels by a published
+# model stay within 10 K and 0.02 dex without them. APOGEE keeps pixels of Littrow ghost
+# and persistence, too; the cuts on STARFLAG leave out what persistence has spoiled.
 DEFAULT_BAD_PIXELS = (
     *("BADPIX", "CRPIX", "SATPIX", "UNFIXABLE", "BADDARK", "BADFLAT", "BADERR"),
     *("NOSKY", "NOT_ENOUGH_PSF"),
@@ -225,7 +227,8 @@ def _check_layout(path, hdus, planes):
     first = hdus[1].shape
     for hdu in hdus[1:]:
         shape = hdu.shape
-        if shape != first or len(shape) not in (1, 2) or shape[-1] != _PIXELS:
+        known = len(shape) in (1, 2) and shape[-1] == _PIXELS and shape[0] > 0
+        if shape != first or not known:
             raise FileFormatError(
                 f"{hdu.where}: an image of shape {shape}; expected ({_PIXELS},) or "
                 f"(rows, {_PIXELS}), the same in HDU 1 to {planes}"
@@ -258,7 +261,7 @@ def _spectra(hdus, visits, bits):
                 "integers: this is not a complete apStar file"
             )
         good &= unsigned(mask) & np.uint64(bits) == 0
-    ivar = np.where(good, 1.0 / np.where(good, error, 1.0) ** 2, 0.0)
+    ivar = 1.0 / np.where(good, error, np.inf) ** 2
     flux = np.where(real, flux, 0.0)
     return flux.astype(np.float32), ivar.astype(np.float32)
 

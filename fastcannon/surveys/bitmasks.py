@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+import numpy as np
+
 from ..errors import InputError
 
 _SDSS = "https://www.sdss4.org/dr17/irspec/apogee-bitmasks"
@@ -201,3 +203,8 @@ REDUCTION_FLAGS = BitMask(
     | {"NO_RV": 16, "NO_PARAMETERS": 17, "HIGH_RESOLUTION": 18, "SINGLE_OBJECT": 19},
     "flags_description.txt of GALAH's reduction 6.0",
 )
+
+
+def unsigned(bits):
+    """Return integers as uint64, so that bit 31 of 32 does not become bits 31 to 63."""
+    return bits.astype(f"u{bits.dtype.itemsize}").astype(np.uint64)

@@ -274,7 +274,8 @@ def _read_arm(path, flux):
         observed, _ = _wavelengths(hdus[0])
         rv = LIGHT * (observed / first - 1)
     with np.errstate(over="ignore"):
-        values, error = values.astype(np.float32), error.astype(np.float32)
+        values = values.astype(np.float32, copy=False)
+        error = error.astype(np.float32, copy=False)
     return _Spectrum(values, _inverse_variance(values, error), first, step, rv, hdus)
 
 

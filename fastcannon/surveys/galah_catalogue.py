@@ -3,16 +3,10 @@
 Columns: https://docs.datacentral.org.au/galah/dr3/table-schema/
 """
 
-import difflib
-import re
-from pathlib import Path
-
-import fitsio
 import numpy as np
-from astropy import units
-from astropy.table import Table
+from astropy.table import Column, Table
 
-from ..errors import FileFormatError, InputError
+from .catalogues import read_columns
 
 # Our name: (unit, the survey's columns; the first that is there counts).
 _NUMBERS = {
@@ -56,8 +50,7 @@ _GAIA_RELEASE = {
 }
 EPOCH = 2015.5  # of the coordinates, which are Gaia DR2's
 UNKNOWN_FLAG = -1  # every bit is set, so that it passes no cut
-_MISSING = (-9999.0, 99999.0)
-_MISSING_TEXT = ("", "none", "null", "nan", "n/a")
+_FILLER = 99990.0  # numbers from here up stand for none
 
 LABEL_COLUMNS = {name: columns for name, (_, columns) in _NUMBERS.items()}
 
@@ -89,190 +82,46 @@ def read_catalogue(path, columns=None):
         The file cannot be read.
     FileNotFoundError
     """
-    chosen, absent, source = _choose(path, dict(columns or {}))
+    candidates = _IDS | LABEL_COLUMNS | {name: (name,) for name in _FLAGS}
+    found = read_columns(path, candidates, _NEEDED, columns)
     table = Table()
-    n_rows = len(source[chosen["id"]])
-    table["id"] = _whole(source, chosen, "id", path).astype(str)
-    table["star_id"] = _star_ids(source, chosen, n_rows)
+    table["id"] = _whole(found, "id").astype(str)
+    table["star_id"] = _star_ids(found)
     for name, (unit, _) in _NUMBERS.items():
-        values = np.full(n_rows, np.nan)
-        if name in chosen:
-            values = _floats(source[chosen[name]], chosen[name], path)
-        table[name] = values
-        table[name].unit = units.Unit(unit)
-    table["epoch"] = np.full(n_rows, EPOCH) * units.yr
-    for name in ("gaia_source_id", *_FLAGS):
-        unknown = UNKNOWN_FLAG if name in _FLAGS else 0
-        values = np.full(n_rows, unknown, np.int64)
-        if name in chosen:
-            values = _whole(source, chosen, name, path, unknown)
-        table[name] = values
-    table["gaia_source_id"] = np.maximum(table["gaia_source_id"], 0)
-    gaia_column = chosen.get("gaia_source_id")
-    table.meta["gaia_release"] = _GAIA_RELEASE.get(gaia_column, "unknown")
-    table.meta["absent"] = absent
+        table[name] = Column(found.numbers(name, _FILLER), unit=unit)
+    table["epoch"] = Column(np.full(len(found), EPOCH), unit="yr")
+    table["gaia_source_id"] = np.maximum(_whole(found, "gaia_source_id"), 0)
+    for name in _FLAGS:
+        table[name] = _whole(found, name, UNKNOWN_FLAG)
+    release = "unknown"
+    if "gaia_source_id" in found:
+        release = _GAIA_RELEASE.get(found.name("gaia_source_id").lower(), release)
+    table.meta["gaia_release"] = release
+    table.meta["absent"] = [name for name in candidates if name not in found]
     return table
 
 
-def _choose(path, overrides):
-    """Find the column of every name and read these columns.
-
-    Returns
-    -------
-    chosen : dict
-        Our name to the survey's column.
-    absent : list of str
-    source : dict
-        The survey's column to its values.
-    """
-    candidates = _IDS | LABEL_COLUMNS | {name: (name,) for name in _FLAGS}
-    unknown = sorted(set(overrides) - set(candidates))
-    if unknown:
-        raise InputError(
-            f"columns names {', '.join(unknown)}; the names of a GALAH catalogue are "
-            f"{', '.join(candidates)}"
-        )
-    where, present, read = _open(path)
-    chosen = {}
-    for name, columns in candidates.items():
-        columns = (overrides[name],) if name in overrides else columns
-        there = [column for column in columns if _base(column) in present]
-        if there:
-            chosen[name] = there[0]
-        elif name in _NEEDED or name in overrides:
-            raise InputError(
-                f"{where}: no column {' or '.join(columns)}, which {name} is taken "
-                f"from; {_alike(columns, present)}: name another with columns"
-            )
-    absent = [name for name in candidates if name not in chosen]
-    data = read(sorted({_base(column) for column in chosen.values()}))
-    source = {
-        column: _element(data[_base(column)], column, where)
-        for column in chosen.values()
-    }
-    return chosen, absent, source
-
-
-def _open(path):
-    """Return where the table is, its columns, and the function that reads some."""
-    if Path(path).suffix.lower() == ".csv":
-        try:
-            table = Table.read(path, format="ascii.csv")
-        except (ValueError, UnicodeDecodeError) as error:
-            raise FileFormatError(
-                f"{path}: no CSV table can be read ({error}); copy it again"
-            ) from error
-        if not table.colnames:
-            raise FileFormatError(f"{path}: no CSV table can be read (it is empty)")
-        return str(path), table.colnames, lambda names: table[names]
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path} does not exist; give the catalogue's file")
-    where = f"{path}, HDU 1"
-
-    def read(names):
-        try:
-            return hdu.read(columns=names)
-        except OSError as error:
-            raise _unreadable(where, error) from error
-
-    try:
-        hdu = fitsio.FITS(str(path))[1]
-        return where, hdu.get_colnames(), read
-    except (OSError, AttributeError) as error:
-        raise _unreadable(where, error) from error
-
-
-def _unreadable(where, error):
-    reason = str(error).splitlines()[0]
-    return FileFormatError(
-        f"{where}: no table can be read ({reason}); the file is damaged or another"
-    )
-
-
-def _base(column):
-    """Return the column's name without the "[i]" of one element."""
-    return re.sub(r"\[\d+\]$", "", column)
-
-
-def _element(values, column, where):
-    """Return one number or text per row: the column, or the element it names."""
-    values = np.ma.asarray(values)
-    if values.dtype.kind in "iuf":
-        values = values.astype(values.dtype.newbyteorder("="), copy=False)
-    if found := re.search(r"\[(\d+)\]$", column):
-        if values.ndim != 2 or int(found[1]) >= values.shape[1]:
-            raise InputError(
-                f"{where}: column {column} does not exist; {_base(column)} has "
-                f"shape {values.shape}"
-            )
-        values = values[:, int(found[1])]
-    if values.ndim != 1:
-        raise InputError(
-            f"{where}: column {column} has shape {values.shape}; one value per row is "
-            f'expected: name an element, "{column}[0]"'
-        )
-    return values
-
-
-def _alike(columns, present):
-    """Say which columns look like those that are missing."""
-    folded = {name.casefold(): name for name in present}
-    close = [
-        folded[name]
-        for column in columns
-        for name in difflib.get_close_matches(_base(column).casefold(), folded, 4, 0.5)
-    ]
-    if close:
-        return f"alike are {', '.join(dict.fromkeys(close))}"
-    return f"its columns are {', '.join(present[:20])}"
-
-
-def _texts(values):
-    """Return text without blanks; masked and missing ones are empty."""
-    values = np.ma.filled(values.astype(str), "")
-    values = np.char.strip(values)
-    return np.where(np.isin(np.char.lower(values), _MISSING_TEXT), "", values)
-
-
-def _floats(values, column, path):
-    """Return numbers as float64, NaN where there is none."""
-    if values.dtype.kind in "SUO":
-        values = _texts(values)
-        values = np.where(values == "", "nan", values)
-    try:
-        numbers = np.ma.filled(np.ma.asarray(values).astype(np.float64), np.nan)
-    except ValueError as error:
-        raise InputError(
-            f"{path}: column {column} holds text ({error}); numbers are expected"
-        ) from error
-    return np.where(np.isin(numbers, _MISSING), np.nan, numbers)
-
-
-def _whole(source, chosen, name, path, missing=0):
-    """Return a column as int64."""
-    column = chosen[name]
-    values = source[column]
-    if values.dtype.kind in "SUO":
-        values = _texts(values)
-        values = np.where(values == "", str(missing), values)
+def _whole(found, name, missing=0):
+    """Return a column as int64, (N,); ``missing`` where it is absent or has none."""
+    if name not in found:
+        return np.full(len(found), missing, np.int64)
+    values = found.one_per_row(name)
     if values.dtype.kind == "f" and name in _IDS:
-        raise InputError(
-            f"{path}: column {column} has type {values.dtype}, which cannot hold all "
-            "digits of an id; read it from a file with whole numbers"
-        )
+        raise found.refuse(name, "integers: floats cannot hold all digits of an id")
     if values.dtype.kind == "f":
-        values = np.ma.masked_invalid(values)
+        values = np.ma.filled(np.ma.masked_invalid(values), missing)
+    elif values.dtype.kind not in "iu":
+        values = found.texts(name)
+        values = np.where(values == "", str(missing), values)
     try:
-        return np.ma.filled(np.ma.asarray(values).astype(np.int64), missing)
+        return np.ma.filled(values.astype(np.int64), missing)
     except ValueError as error:
-        raise InputError(
-            f"{path}: column {column} holds text ({error}); whole numbers are expected"
-        ) from error
+        raise found.refuse(name, f"whole numbers for {name} ({error})") from None
 
 
-def _star_ids(source, chosen, n_rows):
-    """Return "2M" and the 2MASS designation, empty where there is none."""
-    if "star_id" not in chosen:
-        return np.full(n_rows, "", "U18")
-    names = _texts(source[chosen["star_id"]])
+def _star_ids(found):
+    """Return "2M" and the 2MASS designation, empty where there is none, (N,)."""
+    if "star_id" not in found:
+        return np.full(len(found), "", "U18")
+    names = found.texts("star_id")
     return np.where(names == "", "", np.char.add("2M", names))
