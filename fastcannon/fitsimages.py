@@ -185,8 +185,10 @@ class Hdu:
         """
         self._expect((1, 2), _TYPES)
         n_rows, length = prod(self.shape[:-1]), self.shape[-1]
-        read = [self._read(range(n_rows)[row] * length, length) for row in chosen]
-        return self._values(np.array(read))
+        rows = np.empty((len(chosen), length), _TYPES[self._bits])
+        for i, row in enumerate(chosen):
+            rows[i] = self._read(range(n_rows)[row] * length, length)
+        return self._values(rows)
 
     def _expect(self, dimensions, types):
         """Refuse an image of another number of dimensions or another BITPIX."""
@@ -204,7 +206,8 @@ class Hdu:
         content = self._content[start : start + count * kind.itemsize]
         if len(content) < count * kind.itemsize:
             raise FileFormatError(
-                f"{self.where}: the file became shorter while it was read; copy it again"
+                f"{self.where}: the file became shorter while it was read; copy it "
+                "again"
             )
         return np.frombuffer(content, kind)
 
