@@ -416,10 +416,19 @@ def test_bad_files_are_refused_and_the_rest_goes_on(tmp_path, make, reason):
     with pytest.raises(FileFormatError, match=reason) as error:
         read(bad, visits=True)
     assert str(error.value).startswith(str(bad)) and "\n" not in str(error.value)
-    good = write_apstar(tmp_path / "good", *images(2))
+    good = write_apstar(tmp_path / "good", *images(2), version="r13")
     found = surveys.read("apogee", [bad, good], visits=True)
     assert len(found) == 1 and found.table["star_id"][0] == NAME
     assert [tuple(one) for one in found.refused] == [(str(bad), str(error.value))]
+
+
+def test_a_second_copy_of_a_file_is_refused(tmp_path):
+    first = write_apstar(tmp_path / "a", *images(2))
+    second = write_apstar(tmp_path / "b", *images(2))
+    found = surveys.read("apogee", [second, first, second])
+    assert len(found) == 1 and found.table["file"][0] == str(first)
+    assert [refused.path for refused in found.refused] == [str(second)]
+    assert f"is there twice; {first} is used" in found.refused[0].reason
 
 
 def test_what_lies_behind_the_spectra_is_not_looked_at(tmp_path):

@@ -200,7 +200,8 @@ def test_groups_are_stars_whatever_the_order(tmp_path):
     other = [tmp_path / name for name in ("dr6.0.fits", f"{KEY}5.fits", "1234.fits")]
     groups, refused = galah.groups([*first[::-1], *other, *map(str, second), first[2]])
     assert [group.key for group in groups] == ["131123003001096", KEY]
-    assert [list(group.paths) for group in groups] == [second, first]
+    paths = [list(map(str, files)) for files in (second, first)]
+    assert [list(group.paths) for group in groups] == paths
     assert sorted(r.path for r in refused) == sorted(map(str, other))
     assert all("15 digits" in r.reason for r in refused)
     assert galah.groups([]) == ([], [])

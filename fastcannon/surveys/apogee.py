@@ -12,6 +12,7 @@ Data model: https://data.sdss.org/datamodel/files/APOGEE_REDUX/APRED_VERS/stars/
 TELESCOPE/FIELD/apStar.html
 """
 
+import os
 import re
 from pathlib import Path
 
@@ -125,14 +126,21 @@ def groups(paths):
     groups : list of Group
         Sorted by key, "folder/folder/file".
     refused : list of Refused
+        Files of other names, and second files of the same key.
     """
-    found, refused = [], []
-    for path in map(Path, paths):
-        if _FILE.fullmatch(path.name):
-            found.append(Group("/".join(path.parts[-3:]), (path,)))
+    found = {}
+    refused = []
+    for path in sorted(set(map(os.fspath, paths))):
+        parts = path.split(os.sep)[-3:]
+        first = found.get("/".join(parts))
+        if not _FILE.fullmatch(parts[-1]):
+            refused.append(Refused(path, _why_not(parts[-1])))
+        elif first is not None:
+            reason = f"{'/'.join(parts)} is there twice; {first} is used: give one"
+            refused.append(Refused(path, reason))
         else:
-            refused.append(Refused(str(path), _why_not(path.name)))
-    return sorted(found), refused
+            found["/".join(parts)] = path
+    return [Group(key, (path,)) for key, path in sorted(found.items())], refused
 
 
 def is_normalised(groups, **options):
@@ -185,7 +193,7 @@ def read_group(group, visits=False, bad_pixels=DEFAULT_BAD_PIXELS):
     InputError
         A name in ``bad_pixels`` is unknown.
     """
-    path = group.paths[0]
+    path = Path(group.paths[0])
     bits = APOGEE_PIXMASK.value(bad_pixels)
     planes = 2 if _is_aspcap(path) else 3
     try:
@@ -214,7 +222,7 @@ def _why_not(name):
 
 
 def _is_aspcap(path):
-    return path.name.startswith("aspcapStar")
+    return os.path.basename(path).startswith("aspcapStar")
 
 
 def _check_layout(path, hdus, planes):

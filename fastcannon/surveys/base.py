@@ -1,7 +1,6 @@
 """What every survey's reader gives: groups of files, rows of spectra, refusals."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -9,10 +8,13 @@ from astropy.table import Table
 
 
 class Group(NamedTuple):
-    """The files that hold one star, in the survey's order, and the name they share."""
+    """The files that hold one star, in the survey's order, and the name they share.
+
+    Paths are text: a million of them are in memory when a survey is packed.
+    """
 
     key: str
-    paths: tuple[Path, ...]
+    paths: tuple[str, ...]
 
 
 class Refused(NamedTuple):

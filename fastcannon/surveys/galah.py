@@ -21,7 +21,6 @@ https://docs.datacentral.org.au/galah/dr3/ (Buder+2021; reductions: Kos+2017)
 
 import os
 import re
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -94,13 +93,8 @@ FACTS = {
     "wav_rms": np.float32,
 }
 
-_LABELS = ("teff", "logg", "fe_h", "alpha_fe", "vmicro", "vbroad")
-CUTS = {
-    "snr_c2_iraf": "> 25",
-    "chi2_sp": "< 4",
-    "flag_sp": "== 0",
-    **dict.fromkeys(_LABELS, "finite"),
-}
+# Nandakumar+2022, section 3.2; that all labels are there is the first cut of any.
+CUTS = {"snr_c2_iraf": "> 25", "chi2_sp": "< 4", "flag_sp": "== 0"}
 EXTRA_CUTS = {
     "galah-advice": {
         "flag_fe_h": "== 0",
@@ -176,7 +170,7 @@ def groups(paths):
             )
             refused.append(Refused(path, reason))
     stars = [
-        Group(key, tuple(Path(arms[arm]) for arm in sorted(arms)))
+        Group(key, tuple(arms[arm] for arm in sorted(arms)))
         for key, arms in sorted(found.items())
     ]
     return stars, refused
@@ -243,7 +237,7 @@ def read_group(group, flux="normalised"):
 
 def _check_arms(group):
     """Refuse a star without all of its arms, as the paper does."""
-    names = {path.name for path in group.paths}
+    names = {os.path.basename(path) for path in group.paths}
     expected = [f"{group.key}{arm}.fits" for arm in range(1, len(ARMS) + 1)]
     missing = [name for name in expected if name not in names]
     if missing:
@@ -346,7 +340,7 @@ def _facts(group, arms):
         "star_id": "" if star_id in ("None", "") else f"2M{star_id}",
         "visit": 0,
         "snr": np.median(np.abs(flux) * np.sqrt(ivar)),
-        "file": str(group.paths[0]),
+        "file": group.paths[0],
         "pipeline": pipelines[0],
         "mjd": _number(headers[0], "UTMJD"),
         "rv_shift": arms[0].rv,
