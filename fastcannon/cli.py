@@ -4,6 +4,7 @@ The library is imported by the sub-commands, so that ``--help`` need not wait.
 """
 
 import argparse
+import os
 import sys
 import warnings
 
@@ -101,8 +102,14 @@ def main(argv=None):
             return arguments.command(arguments) or 0
         except FastcannonError as error:
             return _fail(error)
+        except BrokenPipeError:
+            # Whoever read our output has enough; Python must not flush into it.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
         except OSError as error:
-            return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
+            if error.filename is None:
+                return _fail(error)
+            return _fail(f"{error.filename}: {error.strerror}")
         except KeyboardInterrupt:
             print("fastcannon: stopped", file=sys.stderr)
             return 130
@@ -130,8 +137,12 @@ def _simulate(arguments):
             arguments.processes,
             bar.update,
         )
-    listed = ", ".join(f"{count:,} {name}" for name, count in counts.items())
-    _say(arguments, f"{arguments.folder}: {listed}")
+    _say(
+        arguments,
+        f"{arguments.folder}: {counts['stars']:,} stars; APOGEE: "
+        f"{counts['entries']:,} entries with {counts['visits']:,} visits; GALAH: "
+        f"{counts['spectra']:,} spectra; {counts['files']:,} files of spectra",
+    )
 
 
 def _pack(arguments):
@@ -167,7 +178,7 @@ def _run(arguments):
 def _reporters(arguments):
     """Return the functions that say a line and that make a progress bar."""
     return (
-        lambda text: _say(arguments, text),
+        print,
         lambda total, unit: _progress(arguments, total, unit),
     )
 
@@ -302,8 +313,9 @@ def _say(arguments, text):
 
 
 def _fail(text):
-    """Print an error in one line and return the exit code of bad input."""
-    print(f"fastcannon: error: {' '.join(str(text).split())}", file=sys.stderr)
+    """Print an error without empty space and return the exit code of bad input."""
+    lines = [" ".join(line.split()) for line in str(text).splitlines()]
+    print("fastcannon: error:", "\n  ".join(lines), file=sys.stderr)
     return 2
 
 
@@ -333,7 +345,11 @@ def _parser():
     simulate.add_argument("folder", metavar="FOLDER", help="new folder for the files")
     for option, default, text in (
         ("--stars", 1000, "of each survey (default: %(default)s)"),
-        ("--overlap", None, "stars in both (default: a tenth, or up to 600 if more)"),
+        (
+            "--overlap",
+            None,
+            "stars in both (default: a tenth, but 600 or all of fewer)",
+        ),
         ("--seed", 0, "of all that is random (default: %(default)s)"),
     ):
         simulate.add_argument(option, type=int, default=default, metavar="N", help=text)

@@ -4,6 +4,7 @@
 """
 
 import glob
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -82,7 +83,7 @@ class Survey:
     where: str
 
     def files(self):
-        """Return the files that the globs match, sorted, each once.
+        """Return the files that the globs match as texts, sorted, each once.
 
         Raises
         ------
@@ -92,7 +93,8 @@ class Survey:
         found, empty = set(), []
         for pattern in self.spectra:
             matches = glob.glob(pattern, root_dir=self.folder, recursive=True)
-            paths = [p for p in (self.folder / m for m in matches) if not p.is_dir()]
+            paths = (os.path.normpath(self.folder / match) for match in matches)
+            paths = [path for path in paths if not os.path.isdir(path)]
             found.update(paths)
             if not paths:
                 empty.append(f"{pattern!r} matches no file in {self.folder}")
@@ -262,6 +264,7 @@ def _read(root, path):
         model=_read_model(root.section("model")),
     )
     _check_columns(config, holder, labels)
+    _check_windows(config, labels)
     root.close()
     return config
 
@@ -449,3 +452,15 @@ def _check_columns(config, holder, labels):
         f"known are {', '.join(MEASURED)}: others need a column in surveys.NAME.columns"
     )
     labels.note_unknown("names", names, (*MEASURED, *columns), known)
+
+
+def _check_windows(config, labels):
+    """Note censored labels of a survey that no line windows come with."""
+    own = [s.name for s in config.surveys.values() if s.format == OWN]
+    if own and config.labels.censors and config.labels.windows is None:
+        labels.note(
+            "windows",
+            f"is missing; {', '.join(config.labels.censors)} is used in line windows "
+            f"only, and none come with the package for {', '.join(own)}: give a table, "
+            "or an empty section [labels.censors]",
+        )

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from . import jobs, run
 from .arrays import label_array
 from .config import read_config
+from .errors import FastcannonError
 from .fitsfiles import hdu_to_table
 from .plots import one_to_one
 from .simulator import simulate
@@ -111,12 +112,16 @@ def _bar(total, unit):
 
 
 def main(argv=None):
-    """Run the demonstration from the command line and return 0."""
+    """Run the demonstration from the command line; return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m fastcannon.demo")
     parser.add_argument("--out", default="demo", help="folder for simulated surveys")
     parser.add_argument("--data", help="folder of surveys with a fastcannon.toml")
     arguments = parser.parse_args(argv)
-    run_demo(arguments.out, arguments.data)
+    try:
+        run_demo(arguments.out, arguments.data)
+    except FastcannonError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
 
 

@@ -17,7 +17,8 @@ def difference_table(table, surveys, labels=LABELS, reference=None, logg_cut=LOG
     Parameters
     ----------
     table : astropy Table, N rows
-        With ``<label>_<survey>`` for both surveys and ``logg_<reference>``.
+        With ``<label>_<survey>`` for both surveys and ``logg_<reference>``; where
+        the second has none, no star counts as giant or dwarf.
     surveys : (str, str)
         Differences are the first minus the second.
     labels : sequence of str
@@ -42,8 +43,10 @@ def difference_table(table, surveys, labels=LABELS, reference=None, logg_cut=LOG
         A column is missing or holds no numbers.
     """
     first, second = surveys
-    reference = second if reference is None else reference
-    logg = get_numbers(table, f"logg_{reference}", "the table")
+    logg = np.full(len(table), np.nan)
+    if reference is not None or f"logg_{second}" in table.colnames:
+        reference = second if reference is None else reference
+        logg = get_numbers(table, f"logg_{reference}", "the table")
     members = (np.ones(len(table), dtype=bool), logg < logg_cut, logg >= logg_cut)
     rows = []
     for label in labels:
@@ -110,7 +113,7 @@ def difference_lines(found):
     list of str
     """
     first, second = found.meta["surveys"]
-    cut, reference = found.meta["logg_cut"], found.meta["reference"]
+    cut, reference = found.meta["logg_cut"], found.meta["reference"] or second
     heads, units = [f"{first}-{second}"], ["Parameter (unit)"]
     for group in GROUPS:
         heads += [f"{group.capitalize()} ({max(found[f'n_{group}'], default=0):,})", ""]

@@ -24,7 +24,8 @@ from .spectra import KIND as SPECTRA
 from .spectra import SpectraFile
 from .training import PIXEL_STATUS
 
-LABELS, VALIDATION = "LABELS", "VALIDATION"  # kinds of the tables written here
+# Kinds of tables: inferred labels, cross-validation, common stars of two surveys.
+LABELS, VALIDATION, TRAINING = "LABELS", "VALIDATION", "TRAINING"
 BLOCK = 1024  # spectra in memory at a time: 70 MB for 8575 pixels
 
 
@@ -229,6 +230,7 @@ def describe(path):
         SPECTRA: _describe_spectra,
         LABELS: _describe_table,
         VALIDATION: _describe_table,
+        TRAINING: _describe_training,
     }
     if kind not in describers:
         raise FileFormatError(
@@ -246,12 +248,16 @@ def _training_set(model, spectra):
 
 
 def _normalisation(model, spectra):
-    """Return the function of (flux, ivar) that readies spectra for the model."""
+    """Return the function of (flux, ivar) that readies spectra for the model.
+
+    What was done to the training spectra is done to all, also where the flux was
+    normalised before: a continuum that is 1 already stays so.
+    """
     normaliser = model.normaliser
-    if spectra.normalised and (normaliser is None or normaliser.order is not None):
-        return lambda flux, ivar: (flux, ivar)
-    if normaliser is None or (normaliser.order is None and not spectra.normalised):
+    if normaliser is None or normaliser.order is None:
         spectra.require_normalised()
+    if normaliser is None:
+        return lambda flux, ivar: (flux, ivar)
     return normaliser.apply
 
 
@@ -352,7 +358,22 @@ def _describe_model(path):
         ("scatter", model.scatter),
         ("l1", f"{model.l1:g}"),
         ("censored", ", ".join(model.censors) or "none"),
+        ("continuum", continuum_text(model.normaliser)),
     ]
+
+
+def continuum_text(normaliser):
+    """Return how a model's spectra are normalised, as text."""
+    if normaliser is None:
+        return "as given"
+    floor = f"error floor {normaliser.error_floor:g}"
+    if normaliser.order is None:
+        return f"as given by the survey; {floor}"
+    return (
+        f"Chebyshev polynomials of order {normaliser.order} in "
+        f"{len(normaliser.regions)} regions through {normaliser.pixels.sum():,} "
+        f"pixels; {floor}"
+    )
 
 
 def _describe_spectra(path):
@@ -366,8 +387,20 @@ def _describe_spectra(path):
             ("normalised", "yes" if spectra.normalised else "no"),
             ("spectra", f"{spectra.n_stars:,}"),
             ("pixels", _pixels_text(spectra.n_pixels, spectra.wavelength)),
+            *(
+                (name.lower(), str(spectra.facts[name]))
+                for name in ("SURVEY", "MEDIUM", "PART", "PARTS")
+                if name in spectra.facts
+            ),
+            ("refused", f"{len(spectra.refused):,} inputs"),
             ("columns", ", ".join(columns)),
         ]
+
+
+def _describe_training(path):
+    with fitsfiles.open_verified(path, TRAINING, fitsfiles.TABLE_VERSION) as hdus:
+        table = fitsfiles.hdu_to_table(hdus[TRAINING])
+    return [("stars", f"{len(table):,}"), ("columns", ", ".join(table.colnames))]
 
 
 def _describe_table(path):

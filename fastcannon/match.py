@@ -307,7 +307,8 @@ def _check_release(a, b, names):
         raise InputError(
             'by is "gaia", but the Gaia identifiers are not known to be of one '
             f"release: {', '.join(said)} (meta['gaia_release']). An identifier may be "
-            'another star in EDR3 than in DR2; match by "star_id" or "position" instead'
+            "another star in EDR3 than in DR2: name the columns of one release as "
+            'columns.gaia_source_id, or match by "star_id" or "position"'
         )
 
 

@@ -21,18 +21,18 @@ from . import fitsfiles, jobs, surveys
 from .arrays import label_array
 from .censors import censors, default_windows, read_windows
 from .config import OWN
+from .cuts import Cut, suggest
 from .differences import difference_lines, difference_table
 from .errors import InputError
 from .match import Catalogue, TrainingSet, training_table
 from .model import CannonModel
 from .normalise import ERROR_FLOOR, Normaliser, refine
 from .pack import REFUSED_LIST, pack
-from .packed import PackedSurvey
+from .packed import PackedSurvey, repeat_pairs
 from .validation import CrossValidation
 
 ORDER = 4  # of the continuum of a detector, unless the configuration says otherwise
 PASSES = 5  # rounds of finding continuum pixels
-TRAINING = "TRAINING"  # kind of the table of common stars
 SHOWN = 5  # refused files that are printed
 
 
@@ -120,7 +120,7 @@ def run_cases(config, training, say, bar, threads=None):
     cases = []
     for survey in config.pair():
         spectra = training_spectra(config, survey, training, threads)
-        say(_continuum_line(survey.name, spectra.normaliser))
+        say(f"{survey.name}: continuum {jobs.continuum_text(spectra.normaliser)}")
         for scale in config.pair():
             with bar(len(training), "stars") as progress:
                 case = train_case(
@@ -132,7 +132,7 @@ def run_cases(config, training, say, bar, threads=None):
                 say(line)
             with bar(None, "spectra") as progress:
                 path, flags = infer_case(config, survey, case, threads, progress.update)
-            say(f"{path}: flagged {jobs.flags_text(flags)}")
+            say(f"{path}: labels of all spectra; flagged: {jobs.flags_text(flags)}")
             cases.append(case)
     return cases
 
@@ -200,6 +200,8 @@ def match_surveys(config):
     """
     pair = config.pair()
     names = config.labels.names
+    for survey in pair:
+        open_survey(config, survey).close()  # before the work, not after
     found = training_table(
         *(_catalogue(survey) for survey in pair),
         labels=names,
@@ -210,7 +212,7 @@ def match_surveys(config):
     scales = tuple(survey.name for survey in pair)
     differences = difference_table(found.table, scales, names)
     table = fitsfiles.without_odd_units(found.table)
-    fitsfiles.write_table(config.output / "training.fits", table, TRAINING)
+    fitsfiles.write_table(config.output / "training.fits", table, jobs.TRAINING)
     with fitsfiles.atomic_path(config.output / "differences.ecsv") as path:
         differences.write(path, format="ascii.ecsv")
     return found, differences
@@ -344,27 +346,16 @@ def infer_case(config, survey, case, threads=None, progress=None):
 
 def _packing_lines(name, packing):
     """Return what a packing did, as lines of text."""
+    n_parts, refused = len(packing.paths), len(packing.refused)
     kept = f", {packing.kept} of them kept from an earlier run" if packing.kept else ""
     yield (
-        f"{name}: {packing.n_spectra:,} spectra of {packing.n_groups:,} stars in "
-        f"{len(packing.paths)} parts{kept}; {len(packing.refused):,} files refused"
+        f"{name}: {packing.n_spectra:,} spectra packed into {n_parts} "
+        f"file{'s' * (n_parts > 1)}{kept}; {refused:,} inputs refused"
     )
     for path, reason in packing.refused[:SHOWN]:
         yield f"  {path}: {reason}"
     if len(packing.refused) > SHOWN:
         yield f"  ... all of them: {packing.paths[0].parent / REFUSED_LIST}"
-
-
-def _continuum_line(name, normaliser):
-    """Say how the spectra of a survey are normalised."""
-    floor = f"error floor {normaliser.error_floor:g}"
-    if normaliser.order is None:
-        return f"{name}: normalised by the survey; {floor}"
-    return (
-        f"{name}: Chebyshev polynomials of order {normaliser.order} in "
-        f"{len(normaliser.regions)} regions through {normaliser.pixels.sum():,} "
-        f"continuum pixels; {floor}"
-    )
 
 
 def _packed_folder(config, survey):
@@ -381,9 +372,7 @@ def _made(config, kind, name):
 def _catalogue(survey):
     """Read the catalogue of a survey with the cuts that are to be applied."""
     if survey.format == OWN:
-        table = Table.read(survey.catalogue)
-        table.rename_columns(list(survey.columns.values()), list(survey.columns))
-        flags = {}
+        table, flags = _own_catalogue(survey), {}
     else:
         module = surveys.get(survey.format)
         table = module.read_catalogue(survey.catalogue, survey.columns)
@@ -391,22 +380,69 @@ def _catalogue(survey):
     return Catalogue(survey.name, table, survey.cuts, flags, f"{survey.where}.cuts")
 
 
+def _own_catalogue(survey):
+    """Read a table with our names, but for the columns that the survey names."""
+    try:
+        table = Table.read(survey.catalogue)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{survey.where}.catalogue: {survey.catalogue} cannot be read as a table "
+            f"({error})"
+        ) from error
+    for ours, theirs in survey.columns.items():
+        if theirs not in table.colnames:
+            hint = suggest(theirs, table.colnames)
+            raise InputError(
+                f"{survey.where}.columns.{ours}: {survey.catalogue} has no column "
+                f"{theirs!r}{hint}; it has {', '.join(table.colnames)}"
+            )
+    # Copied, not renamed: one column may serve two purposes.
+    for ours, theirs in survey.columns.items():
+        table[ours] = table[theirs]
+    return table
+
+
+def repeats(config, survey):
+    """Pair the best spectrum of each star with each of its others.
+
+    Parameters
+    ----------
+    config : Config
+    survey : config.Survey
+        Where packed spectra do not know their star (GALAH), its catalogue of repeats,
+        else its catalogue, tells.
+
+    Returns
+    -------
+    (M, 2) int array
+        Rows of the packed spectra; see `packed.repeat_pairs`.
+    """
+    with open_survey(config, survey) as spectra:
+        stars = spectra.stars
+    if "star_id" in stars.colnames and np.any(stars["star_id"] != ""):
+        return repeat_pairs(stars["star_id"], stars["snr"])
+    source = survey.catalogue_repeats or survey.catalogue
+    catalogue = surveys.get(survey.format).read_catalogue(source, survey.columns)
+    star_of = dict(zip(catalogue["id"], catalogue["star_id"], strict=True))
+    star_id = [str(star_of.get(name, "")) for name in stars["id"]]
+    return repeat_pairs(star_id, stars["snr"])
+
+
 def _with_spectra(config, pair, found):
     """Keep the training stars of which both surveys have packed a spectrum."""
-    table, counts = found.table, list(found.counts)
+    table, cuts = found.table, []
     for survey in pair:
         with open_survey(config, survey) as spectra:
             there = spectra.rows(table[f"id_{survey.name}"]) >= 0
-        counts.append(
-            (f"{survey.name}: without a packed spectrum", int((~there).sum()))
-        )
         table = table[there]
+        cuts.append(Cut(survey.name, "packed", int((~there).sum()), len(table)))
     if not len(table):
-        steps = "; ".join(f"{step}: {count}" for step, count in counts)
+        steps = "; ".join(f"{cut.column}: {cut.removed} without" for cut in cuts)
         raise InputError(
-            f"no training star has packed spectra in both surveys: {steps}"
+            f"none of {len(found.table)} training stars has packed spectra in both "
+            f"surveys ({steps}); check that catalogues and spectra are of one release"
         )
-    return TrainingSet(table, counts, found.cuts)
+    return TrainingSet(table, found.counts, found.cuts | {"spectra": cuts})
 
 
 def _labels(training, names, scale):

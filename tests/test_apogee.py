@@ -1,5 +1,7 @@
 """APOGEE's files: spectra, catalogue, and files that cannot be used."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -288,7 +290,7 @@ def test_files_of_other_kinds_are_refused_by_name(tmp_path):
     paths = ["b/apStar-r12-2M1.fits", visit, "allStar.fits", "a/asStar-dr17-2M2.fits"]
     paths.append("apStar-r12-2M1.fits.gz")
     groups, refused = apogee.groups([tmp_path / path for path in paths])
-    assert [group.paths[0].name for group in groups] == [
+    assert [Path(group.paths[0]).name for group in groups] == [
         "asStar-dr17-2M2.fits",
         "apStar-r12-2M1.fits",
     ]

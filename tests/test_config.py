@@ -199,7 +199,7 @@ def test_globs_give_every_file_once_sorted(tmp_path, stand_ins):
     (folder / "galah" / "folder.fits").mkdir()
     text = MINIMAL.replace('"galah/**/*.fits"', '"galah/**/*.fits", "galah/*.fits"')
     found = read(folder, text).surveys["galah"].files()
-    names = [path.relative_to(folder).as_posix() for path in found]
+    names = [Path(path).relative_to(folder).as_posix() for path in found]
     assert names == ["galah/1.fits", "galah/a/3.fits", "galah/b/2.fits"]
 
 
@@ -453,3 +453,19 @@ def test_files_that_are_no_configuration(tmp_path):
     path.write_bytes(b"SIMPLE  = \xff\xfe")
     with pytest.raises(InputError, match=r"x.toml is no text file"):
         read_config(path)
+
+
+def test_own_spectra_need_windows_for_censored_labels(tmp_path):
+    text = """
+    [output]
+    folder = "run"
+    [surveys.own]
+    format = "spectra"
+    spectra = ["own.fits"]
+    """
+    path = tmp_path / "own.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"labels.windows: is missing; alpha_fe"):
+        read_config(path)
+    path.write_text(text + "[labels.censors]\n")
+    assert read_config(path).labels.censors == {}

@@ -135,3 +135,12 @@ def test_columns_that_are_missing_or_no_numbers(stars):
     table.replace_column("teff_apogee", Column(["a"] * 4000))
     with pytest.raises(InputError, match=r"'teff_apogee' has type <U1"):
         difference_table(table, ("apogee", "galah"), ["teff"])
+
+
+def test_without_a_log_g_there_are_no_giants_nor_dwarfs():
+    table = Table({"teff_a": [5000.0, 5010.0], "teff_b": [4990.0, 5000.0]})
+    found = difference_table(table, ("a", "b"), ["teff"])
+    row = found[0]
+    assert (row["n_all"], row["n_giants"], row["n_dwarfs"]) == (2, 0, 0)
+    assert row["mean_all"] == 10 and np.isnan(row["mean_giants"])
+    assert "nan" in difference_lines(found)[2]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from fastcannon import CannonModel, SpectraFile, run
+from fastcannon import CannonModel, SpectraFile, demo, jobs, run
 from fastcannon.arrays import label_array
 from fastcannon.cli import main
 from fastcannon.config import read_config
@@ -133,7 +133,7 @@ def test_match_says_what_each_step_removed(done, capsys):
         "200  matched",
         "cuts of apogee",
         "flag_sp",
-        "without a packed spectrum",
+        "cuts of spectra",
         "training stars",
         "Giants",
         "teff (K)",
@@ -194,6 +194,89 @@ def test_own_spectra_files_take_part(done, tmp_path):
         assert len(Table.read(path)) == file.n_stars
 
 
+def test_own_catalogues_that_cannot_be_used(done, tmp_path):
+    folder, _ = done
+    write_spectra(
+        tmp_path / "own.fits",
+        *np.ones((2, 1, 4)),
+        np.arange(1.0, 5),
+        {"id": ["a"]},
+        True,
+    )
+    (tmp_path / "own.csv").write_text("name,star_id\na,b\n")
+    text = (folder / "fastcannon.toml").read_text()
+    text = text.replace('"apogee/', f'"{folder}/apogee/')
+    text = text.replace('folder = "run"', f'folder = "{folder}/run"')
+    start, end = text.index("[surveys.galah]"), text.index("[match]")
+    for catalogue, message in (
+        ("own.csv", r"own.columns.id: .* no column 'nam' \(did you mean 'name'\?\)"),
+        ("none.csv", r"own.catalogue: .*none.csv cannot be read"),
+    ):
+        own = (
+            '[surveys.own]\nformat = "spectra"\nspectra = ["own.fits"]\n'
+            f'catalogue = "{catalogue}"\ncolumns = {{ id = "nam" }}\n\n'
+        )
+        (tmp_path / "own.toml").write_text(text[:start] + own + text[end:])
+        with pytest.raises(InputError, match=message):
+            run.match_surveys(read_config(tmp_path / "own.toml"))
+
+
+def test_normalised_flux_may_be_normalised_again(done):
+    """What training did to the spectra, inference does too."""
+    folder, _ = done
+    text = (folder / "fastcannon.toml").read_text()
+    text += "\n[surveys.galah.continuum]\norder = 2\n"
+    (folder / "again.toml").write_text(text)
+    config = read_config(folder / "again.toml")
+    survey = config.surveys["galah"]
+    training = Table.read(folder / "run" / "training.fits")
+    spectra = run.training_spectra(config, survey, training)
+    assert spectra.normaliser.order == 2
+    model = CannonModel(NAMES, degree=1)
+    labels = label_array(training, [f"{name}_galah" for name in NAMES])
+    model.train(labels, spectra.flux, spectra.ivar, spectra.wavelength)
+    model.normaliser = spectra.normaliser
+    path = folder / "again.fits"
+    with PackedSurvey.open(folder / "run" / "packed" / "galah") as packed:
+        jobs.infer(model, packed, path)
+        expected = model.infer(*spectra.normaliser.apply(*packed.read(range(20))))
+    found = label_array(Table.read(path), NAMES)[:20]
+    np.testing.assert_allclose(found, expected.labels, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["apogee", "galah"])
+def test_repeats_are_of_one_star(done, name):
+    folder, _ = done
+    config = read_config(folder / "fastcannon.toml")
+    pairs = run.repeats(config, config.surveys[name])
+    with PackedSurvey.open(folder / "run" / "packed" / name) as packed:
+        stars = packed.stars
+    truth = folder / "truth" / "truth.fits"
+    hidden = true_labels(truth, name, name, NAMES, stars["id"])
+    assert len(pairs) > (50 if name == "apogee" else 3)
+    np.testing.assert_array_equal(hidden[pairs[:, 0]], hidden[pairs[:, 1]])
+    assert (stars["snr"][pairs[:, 0]] > 0).all()
+    assert (stars["id"][pairs[:, 0]] != stars["id"][pairs[:, 1]]).all()
+
+
+def test_info_knows_the_files_of_a_run(done, capsys):
+    folder, _ = done
+    part = next((folder / "run" / "packed" / "galah").glob("part-*"))
+    for path, texts in (
+        (folder / "run" / "training.fits", ["TRAINING", "teff_galah"]),
+        (part, ["survey", "galah", "air", "refused"]),
+        (folder / "run" / "models" / "apogee-on-galah.fits", ["Chebyshev"]),
+    ):
+        assert main(["info", str(path)]) == 0
+        said = capsys.readouterr().out
+        assert all(text in said for text in texts)
+
+
+def test_a_demonstration_without_configuration(tmp_path, capsys):
+    assert demo.main(["--data", str(tmp_path)]) == 2
+    assert "fastcannon.toml does not exist" in capsys.readouterr().err
+
+
 def test_given_continuum_pixels_are_used(done, tmp_path):
     folder, _ = done
     (tmp_path / "pixels.txt").write_text("\n".join(map(str, range(330, 8300, 20))))
@@ -227,7 +310,7 @@ def test_training_stars_without_spectra_are_counted(done, tmp_path):
     text = text.replace('"apogee/', f'"{folder}/apogee/')
     text = text.replace('"galah/', f'"{folder}/galah/')
     (tmp_path / "fastcannon.toml").write_text(text)
-    with pytest.raises(InputError, match="no training star has packed spectra"):
+    with pytest.raises(InputError, match="training stars has packed spectra in both"):
         run.match_surveys(read_config(tmp_path / "fastcannon.toml"))
 
 
