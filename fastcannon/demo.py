@@ -25,7 +25,7 @@ CONFIGURATION = "fastcannon.toml"
 TRUTH = Path("truth") / "truth.fits"
 
 
-def run_demo(folder, data=None, n_stars=1000, overlap=600):
+def run_demo(folder, data=None, n_stars=1200, overlap=1000):
     """Put two surveys on one scale; simulates them if none are given.
 
     Parameters
