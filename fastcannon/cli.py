@@ -169,6 +169,7 @@ def _run(arguments):
 
     say, bar = _reporters(arguments)
     config = read_config(arguments.config)
+    run.check(config)
     packings = run.pack_surveys(config, say, bar, arguments.processes)
     training = run.report_match(config, say)
     run.run_cases(config, training, say, bar, arguments.threads)

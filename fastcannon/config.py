@@ -92,7 +92,9 @@ class Survey:
         """
         found, empty = set(), []
         for pattern in self.spectra:
-            matches = glob.glob(pattern, root_dir=self.folder, recursive=True)
+            matches = glob.glob(
+                os.path.expanduser(pattern), root_dir=self.folder, recursive=True
+            )
             paths = (os.path.normpath(self.folder / match) for match in matches)
             paths = [path for path in paths if not os.path.isdir(path)]
             found.update(paths)
@@ -220,11 +222,13 @@ def read_config(path):
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(
             f"{path} does not exist; fastcannon init writes an example"
         ) from None
+    except IsADirectoryError:
+        raise InputError(f"{path} is a folder; give the TOML file in it") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is no text file; a TOML file is expected") from None
     except tomllib.TOMLDecodeError as error:
@@ -281,13 +285,13 @@ def _read_survey(section, name, path):
         name=name,
         format=form,
         folder=section.folder,
-        spectra=section.texts("spectra", ()),
+        spectra=section.texts("spectra", (), least=0),
         catalogue=section.path("catalogue"),
         catalogue_repeats=section.path("catalogue_repeats") if form == GALAH else None,
         columns=section.table("columns", {}),
         cuts=_read_cuts(section, form),
         options=_read_options(section, form),
-        error_floor=section.number("error_floor", None, least=0),
+        error_floor=section.number("error_floor", None, least=0, below=1),
         continuum=_read_continuum(section.section("continuum")),
         where=f"{path}: surveys.{name}",
     )
@@ -310,7 +314,7 @@ def _read_options(section, form):
         elif name == "flux":
             options[name] = section.choice(name, FLUXES, FLUXES[0])
         elif name == "bad_pixels":
-            options[name] = section.texts(name, None)
+            options[name] = section.texts(name, None, least=0)
             _check_bits(section, name, APOGEE_PIXMASK, options[name] or ())
         else:
             options[name] = section.value(name, object, "a value", None)
@@ -353,7 +357,10 @@ def _read_cuts(section, form):
         else:
             if kind == "without" and column in flags:
                 _check_bits(section, f"cuts.{column}", flags[column], names)
-    extra = section.texts("extra_cuts", ())
+            elif kind == "without" and reader:
+                allowed = f"columns of flags are {', '.join(flags)}"
+                section.note_unknown("cuts", [column], flags, allowed)
+    extra = section.texts("extra_cuts", (), least=0)
     allowed = f"the sets are {', '.join(sets) or '(none)'}"
     section.note_unknown("extra_cuts", extra, sets, allowed)
     return [own if cuts is None else cuts, *(sets[n] for n in extra if n in sets)]
@@ -395,7 +402,7 @@ def _read_match(section, names):
 
 
 def _read_labels(section):
-    names = section.texts("names", LABELS) or LABELS
+    names = section.texts("names", LABELS)
     windows = section.path("windows")
     default = {"alpha_fe": list(ALPHA)} if "alpha_fe" in names else {}
     given = section.table("censors", None)

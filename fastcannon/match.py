@@ -9,6 +9,8 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.table import Column, Table
 from astropy.time import Time
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from .cuts import Cut, apply_cuts, get_column, get_numbers, report_lines, suggest
 from .errors import InputError
@@ -16,7 +18,7 @@ from .labels import LABELS
 
 EPOCH = 2016.0  # Julian year to which positions are moved; that of Gaia (E)DR3
 # Without a distance astropy warns; the motion on the sky does not depend on it.
-_DISTANCE = 100 * u.pc
+_DISTANCE = 1 * u.pc
 _SHOWN = 3  # examples of identifiers in errors
 
 
@@ -151,6 +153,8 @@ def star_ids(table, name):
         raise InputError(f"{name}: star_id has type {values.dtype}; expected text")
     known = ~np.ma.getmaskarray(values)
     values = np.ma.getdata(values)
+    if values.dtype.kind == "O":
+        known &= np.array([isinstance(value, (str, bytes)) for value in values], bool)
     if values.dtype.kind == "S":
         values = np.char.decode(values, "ascii", "replace")
     ids = np.char.strip(np.where(known, values, "").astype(str))
@@ -203,8 +207,12 @@ def _match_positions(a, b, radius, names):
             )
         place, still = _at_epoch(table[rows], name)
         counts.append((f"{name}: not moved, no proper motion or epoch", still))
-        stars.append(rows)
-        places.append(place)
+        kept = _best_of_places(table[rows], place, radius, name)
+        counts.append(
+            (f"{name}: unnamed entries at a better one", len(rows) - len(kept))
+        )
+        stars.append(rows[kept])
+        places.append(place[kept])
     nearest, apart, _ = places[0].match_to_catalog_sky(places[1])
     back, _, _ = places[1].match_to_catalog_sky(places[0])
     apart = apart.to_value(u.arcsec)
@@ -253,6 +261,24 @@ def _single_positions(table, name, counts):
     return rows
 
 
+def _best_of_places(table, place, radius, name):
+    """Return the rows that remain when unnamed entries of one place are one star.
+
+    Entries with a star_id are stars of their own, however near.
+    """
+    named = np.zeros(len(table), bool)
+    if "star_id" in table.colnames:
+        named = star_ids(table, name)[1]
+    rows = np.flatnonzero(~named)
+    if len(rows) < 2:
+        return np.arange(len(table))
+    first, second, _, _ = place[rows].search_around_sky(place[rows], radius * u.arcsec)
+    near = coo_array((np.ones(len(first)), (first, second)), (len(rows), len(rows)))
+    star = connected_components(near, directed=False)[1]
+    best = rows[best_entries(star, get_numbers(table, "snr", name)[rows])]
+    return np.sort(np.r_[np.flatnonzero(named), best])
+
+
 def _at_epoch(table, name):
     """Return the positions at `EPOCH`, and of how many the motion is not known."""
     place = SkyCoord(
@@ -297,6 +323,7 @@ def _check_release(a, b, names):
     """Refuse Gaia identifiers that cannot be compared."""
     found = [str(table.meta.get("gaia_release", "")) for table in (a, b)]
     plain = [text.upper().replace("GAIA", "").strip(" _-") for text in found]
+    plain = ["" if text == "UNKNOWN" else text for text in plain]
     # EDR3 and DR3 have the same sources.
     same = {text.removeprefix("E") for text in plain}
     if len(same) > 1 or same == {""}:

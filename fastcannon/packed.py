@@ -168,25 +168,24 @@ class PackedSurvey:
         self.parts[0].require_normalised()
 
 
-def repeat_pairs(star_id, snr):
+def best_and_others(star_id, snr):
     """Pair the best spectrum of each star with each of its others.
 
-    For statistics of repeats (Nandakumar+2022, section 3.7): a combined spectrum has
-    the highest S/N and is paired with its visits.
+    For the precision against S/N (Nandakumar+2022, fig. 9). A combined spectrum is
+    the best of its star and holds the noise of its visits: the variance of its
+    difference from a visit is that of the visit less its own, not their sum.
 
     Parameters
     ----------
     star_id : (S,) array of str
-        Of each spectrum; spectra of an empty id have no pairs. Packed spectra of
-        GALAH do not know theirs: take it from the catalogue.
+        Of each spectrum; spectra of an empty id have no pairs.
     snr : (S,) array
         NaN counts as lowest.
 
     Returns
     -------
     (M, 2) int array
-        Rows of the best and of the other spectrum, sorted by the other's star and
-        falling S/N.
+        Rows of the best and of the other spectrum, by star and falling S/N.
     """
     star_id = np.asarray(star_id).astype(str)
     snr = np.nan_to_num(np.asarray(snr, dtype=float), nan=-np.inf)
@@ -195,6 +194,37 @@ def repeat_pairs(star_id, snr):
     first = np.r_[True, star_id[rows][1:] != star_id[rows][:-1]][: len(rows)]
     best = rows[np.maximum.accumulate(np.where(first, np.arange(len(rows)), 0))]
     return np.column_stack([best, rows])[~first]
+
+
+def independent_pairs(star_id, visit):
+    """Pair all spectra of each star whose noise is their own.
+
+    For the scale of the formal errors (Nandakumar+2022, eq. 6): visits with visits,
+    never with a spectrum combined from them.
+
+    Parameters
+    ----------
+    star_id : (S,) array of str
+        Of each spectrum; spectra of an empty id have no pairs.
+    visit : (S,) int array
+        0 = combined; left out where the star has visits.
+
+    Returns
+    -------
+    (M, 2) int array
+        Rows, the first below the second, by star.
+    """
+    star_id, visit = np.asarray(star_id).astype(str), np.asarray(visit)
+    names, code = np.unique(star_id, return_inverse=True)
+    visited = np.isin(np.arange(len(names)), code[visit > 0])
+    alone = (star_id != "") & ((visit > 0) | ~visited[code])
+    rows = np.flatnonzero(alone)
+    rows = rows[np.argsort(code[rows], kind="stable")]
+    starts = np.flatnonzero(np.r_[True, np.diff(code[rows]) > 0][: len(rows)])
+    groups = [g for g in np.split(rows, starts[1:]) if len(g) > 1]
+    pairs = [np.column_stack(np.triu_indices(len(g), 1)) for g in groups]
+    found = [group[pair] for group, pair in zip(groups, pairs, strict=True)]
+    return np.concatenate([np.empty((0, 2), int), *found])
 
 
 def _check_packing(part, number, first, count):

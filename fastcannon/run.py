@@ -28,7 +28,7 @@ from .match import Catalogue, TrainingSet, training_table
 from .model import CannonModel
 from .normalise import ERROR_FLOOR, Normaliser, refine
 from .pack import REFUSED_LIST, pack
-from .packed import PackedSurvey, repeat_pairs
+from .packed import PackedSurvey
 from .validation import CrossValidation
 
 ORDER = 4  # of the continuum of a detector, unless the configuration says otherwise
@@ -137,6 +137,31 @@ def run_cases(config, training, say, bar, threads=None):
     return cases
 
 
+def check(config):
+    """Find mistakes that would show only after hours of packing.
+
+    Catalogues are read, matched and cut, continuum pixels and line windows read.
+
+    Parameters
+    ----------
+    config : Config
+
+    Raises
+    ------
+    InputError
+        See `match_surveys`; a list of pixels or a table of windows cannot be used.
+    """
+    pair = config.pair()
+    _common_stars(config, pair)
+    for survey in pair:
+        if survey.format == OWN:
+            continue  # its grid is not known before its files are opened
+        module = surveys.get(survey.format)
+        _censors(config, survey, module.WAVELENGTH, module.MEDIUM)
+        if survey.continuum.pixels is not None:
+            _listed_pixels(survey.continuum.pixels, len(module.WAVELENGTH))
+
+
 def pack_survey(config, survey, processes=None, progress=None):
     """Pack the spectra of one survey.
 
@@ -202,13 +227,7 @@ def match_surveys(config):
     names = config.labels.names
     for survey in pair:
         open_survey(config, survey).close()  # before the work, not after
-    found = training_table(
-        *(_catalogue(survey) for survey in pair),
-        labels=names,
-        by=config.match.by,
-        radius=config.match.radius,
-    )
-    found = _with_spectra(config, pair, found)
+    found = _with_spectra(config, pair, _common_stars(config, pair))
     scales = tuple(survey.name for survey in pair)
     differences = difference_table(found.table, scales, names)
     table = fitsfiles.without_odd_units(found.table)
@@ -291,7 +310,7 @@ def train_case(config, survey, scale, training, spectra, threads=None, progress=
     model = CannonModel(
         names,
         degree=settings.degree,
-        censors=_censors(config, survey, spectra),
+        censors=_censors(config, survey, spectra.wavelength, spectra.medium),
         scatter=settings.scatter,
     )
     model.wavelength = spectra.wavelength
@@ -369,6 +388,16 @@ def _made(config, kind, name):
     return folder / f"{name}.fits"
 
 
+def _common_stars(config, pair):
+    """Return the common stars that pass all cuts, whether or not they are packed."""
+    return training_table(
+        *(_catalogue(survey) for survey in pair),
+        labels=config.labels.names,
+        by=config.match.by,
+        radius=config.match.radius,
+    )
+
+
 def _catalogue(survey):
     """Read the catalogue of a survey with the cuts that are to be applied."""
     if survey.format == OWN:
@@ -402,8 +431,8 @@ def _own_catalogue(survey):
     return table
 
 
-def repeats(config, survey):
-    """Pair the best spectrum of each star with each of its others.
+def spectra_stars(config, survey):
+    """Return the star_id of every packed spectrum, for `packed.best_and_others`.
 
     Parameters
     ----------
@@ -414,18 +443,17 @@ def repeats(config, survey):
 
     Returns
     -------
-    (M, 2) int array
-        Rows of the packed spectra; see `packed.repeat_pairs`.
+    (S,) array of str
+        Empty where it is not known.
     """
     with open_survey(config, survey) as spectra:
         stars = spectra.stars
     if "star_id" in stars.colnames and np.any(stars["star_id"] != ""):
-        return repeat_pairs(stars["star_id"], stars["snr"])
+        return np.asarray(stars["star_id"])
     source = survey.catalogue_repeats or survey.catalogue
     catalogue = surveys.get(survey.format).read_catalogue(source, survey.columns)
     star_of = dict(zip(catalogue["id"], catalogue["star_id"], strict=True))
-    star_id = [str(star_of.get(name, "")) for name in stars["id"]]
-    return repeat_pairs(star_id, stars["snr"])
+    return np.array([str(star_of.get(name, "")) for name in stars["id"]])
 
 
 def _with_spectra(config, pair, found):
@@ -458,22 +486,31 @@ def _regions(survey, wavelength):
 
 def _given_normaliser(settings, wavelength, regions, floor):
     """Return the normaliser of given pixels, or of flux that is normalised."""
-    pixels = np.zeros(len(wavelength), bool)
     if settings.pixels is None:
+        pixels = np.zeros(len(wavelength), bool)
         return Normaliser(wavelength, pixels, regions, None, floor)
-    try:
-        listed = np.loadtxt(settings.pixels, dtype=np.int64, ndmin=1)
-        pixels[listed] = True
-    except (ValueError, IndexError) as error:
-        raise InputError(
-            f"{settings.pixels}: no list of continuum pixels ({error}); one whole "
-            f"number from 0 to {len(pixels) - 1} in each line is expected"
-        ) from error
+    pixels = _listed_pixels(settings.pixels, len(wavelength))
     order = ORDER if settings.order is None else settings.order
     return Normaliser(wavelength, pixels, regions, order, floor)
 
 
-def _censors(config, survey, spectra):
+def _listed_pixels(path, n_pixels):
+    """Return the continuum pixels that a text file lists as a mask (P,)."""
+    pixels = np.zeros(n_pixels, bool)
+    try:
+        listed = np.loadtxt(path, dtype=np.int64, ndmin=1)
+        if listed.min() < 0:
+            raise IndexError(f"{listed.min()} is no pixel")
+        pixels[listed] = True
+    except (OSError, ValueError, IndexError) as error:
+        raise InputError(
+            f"{path}: no list of continuum pixels ({error}); one whole number from 0 "
+            f"to {n_pixels - 1} in each line is expected"
+        ) from error
+    return pixels
+
+
+def _censors(config, survey, wavelength, medium):
     """Return the masks of the censored labels on a survey's grid."""
     labels = config.labels
     if not labels.censors:
@@ -482,4 +519,4 @@ def _censors(config, survey, spectra):
         windows = default_windows(survey.format)
     else:
         windows = read_windows(labels.windows)
-    return censors(spectra.wavelength, spectra.medium, labels.censors, windows)
+    return censors(wavelength, medium, labels.censors, windows)

@@ -78,13 +78,14 @@ class Section:
 
         return self.value(name, int, expected, default, test)
 
-    def number(self, name, default, above=None, least=None):
-        """Return a finite number above or of at least a limit."""
+    def number(self, name, default, above=None, least=None, below=math.inf):
+        """Return a finite number above or of at least a limit, and below another."""
         limit = f"> {above}" if least is None else f">= {least}"
+        limit += "" if below == math.inf else f" and < {below}"
 
         def test(value):
             fits = value > above if least is None else value >= least
-            return math.isfinite(value) and fits
+            return fits and value < below
 
         return self.value(name, (int, float), f"a number {limit}", default, test)
 
@@ -100,12 +101,12 @@ class Section:
             return default
         return value
 
-    def texts(self, name, default):
-        """Return a list of texts as a tuple."""
+    def texts(self, name, default, least=1):
+        """Return a list of at least ``least`` different texts as a tuple."""
 
         def test(value):
             filled = all(isinstance(text, str) and text.strip() for text in value)
-            return filled and len(set(value)) == len(value)
+            return filled and least <= len(value) == len(set(value))
 
         value = self.value(
             name, list, 'a list of different texts, ["...", "..."]', None, test

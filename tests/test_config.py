@@ -469,3 +469,51 @@ def test_own_spectra_need_windows_for_censored_labels(tmp_path):
         read_config(path)
     path.write_text(text + "[labels.censors]\n")
     assert read_config(path).labels.censors == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ("[labels]\nnames = []", "labels.names: is []"),
+        ("[labels.censors]\nalpha_fe = []", "labels.censors.alpha_fe: is []"),
+        (
+            "[surveys.galah]\nerror_floor = 5",
+            "error_floor: is 5; expected a number >= 0",
+        ),
+    ],
+)
+def test_values_that_would_fail_late(tmp_path, lines, problem):
+    text = example().replace("\n[labels.censors]\n", "\n[ignored]\n")
+    section, key = lines.split("\n")
+    if section == "[labels]":
+        text = text.replace('names = ["teff"', key + '\n#names = ["teff"')
+    elif section == "[labels.censors]":
+        text = example().replace("alpha_fe = [", key + "\n#alpha_fe = [")
+    else:
+        text = example().replace('flux = "normalised"', key + '\nflux = "normalised"')
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=re.escape(problem)):
+        read_config(path)
+
+
+def test_bits_of_a_column_that_has_none_are_refused(tmp_path):
+    text = example().replace(
+        "[surveys.apogee.continuum]",
+        '[surveys.apogee.cuts]\nSTARFLAGS = { without = ["LOW_SNR"] }\n'
+        "[surveys.apogee.continuum]",
+    )
+    path = tmp_path / "bad.toml"
+    path.write_text(text)
+    with pytest.raises(
+        InputError, match=r"names 'STARFLAGS' \(did you mean 'STARFLAG'"
+    ):
+        read_config(path)
+
+
+def test_files_that_are_no_plain_text(tmp_path):
+    with pytest.raises(InputError, match="is a folder"):
+        read_config(tmp_path)
+    path = tmp_path / "bom.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + example().encode())
+    assert set(read_config(path).surveys) == {"apogee", "galah"}

@@ -234,10 +234,9 @@ def test_entries_of_one_star_and_of_one_place_count_once():
     assert pairs(found) == [(1, 0), (2, 1)]
     assert dict(found.counts)["a: other entries of a star"] == 2
     a.remove_column("star_id")
-    assert pairs(match(a, sky([1.0, 2.0], [0.0, 0.0]), by="position")) == [
-        (0, 0),
-        (2, 1),
-    ]
+    # Without names the better entry of a place is its star, too.
+    found = match(a, sky([1.0, 2.0], [0.0, 0.0]), by="position")
+    assert pairs(found) == [(1, 0), (2, 1)]
 
 
 @pytest.mark.parametrize("radius", [-1.0, 0, np.nan, np.inf, "1", None])
@@ -376,3 +375,33 @@ def test_cuts_that_cannot_be_made_name_their_key(surveys):
     apogee.table.remove_column("vbroad")
     with pytest.raises(InputError, match=r"labels.vbroad: there is no column 'vbroad'"):
         training_table(apogee, galah)
+
+
+def test_unnamed_entries_of_one_place_are_one_star():
+    arcsec = 1 / 3600
+    a = Table(
+        {
+            "ra": [10.0, 10.0 + 0.2 * arcsec, 20.0, 20.0 + 0.2 * arcsec],
+            "dec": [0.0, 0.0, 0.0, 0.0],
+            "snr": [10.0, 100.0, 50.0, 60.0],
+            "star_id": ["", "", "x", "y"],
+        }
+    )
+    b = Table({"ra": [10.0, 20.0], "dec": [0.0, 0.0], "snr": [1.0, 1.0]})
+    found = match(a, b, by="position")
+    # The better of the unnamed two, though farther; named neighbours stay themselves.
+    assert found.pairs["index_a"].tolist() == [1, 2]
+    assert ("a: unnamed entries at a better one", 1) in found.counts
+
+
+def test_names_that_are_none_match_nothing():
+    names = np.array(["s1", None, np.nan], dtype=object)
+    a = Table({"star_id": names, "snr": [1.0, 2.0, 3.0]})
+    found = match(a, a.copy())
+    assert found.pairs["index_a"].tolist() == [0]
+
+
+def test_unknown_gaia_releases_are_not_the_same():
+    a = Table({"gaia_source_id": [5], "snr": [1.0]}, meta={"gaia_release": "unknown"})
+    with pytest.raises(InputError, match="not known to be of one"):
+        match(a, a.copy(), by="gaia")

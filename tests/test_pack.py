@@ -16,7 +16,7 @@ import pytest
 from fastcannon import surveys
 from fastcannon.errors import FileFormatError, InputError, WriteError
 from fastcannon.pack import pack
-from fastcannon.packed import PackedSurvey, repeat_pairs
+from fastcannon.packed import PackedSurvey, best_and_others, independent_pairs
 from fastcannon.simulator import simulate
 from fastcannon.spectra import SpectraFile, write_spectra
 
@@ -245,18 +245,27 @@ def test_own_files_on_other_grids_are_refused(tmp_path):
 def test_pairs_of_repeats():
     star_id = ["b", "a", "b", "", "a", "c", "b", ""]
     snr = [50.0, 10.0, 80.0, 99.0, np.nan, 30.0, 60.0, 5.0]
-    pairs = repeat_pairs(star_id, snr)
+    pairs = best_and_others(star_id, snr)
     assert pairs.tolist() == [[1, 4], [2, 6], [2, 0]]
-    assert repeat_pairs([], []).shape == repeat_pairs(["x"], [1]).shape == (0, 2)
+    visit = [1, 0, 0, 0, 0, 0, 2, 0]
+    assert independent_pairs(star_id, visit).tolist() == [[1, 4], [0, 6]]
+    assert independent_pairs(list("xxx"), [1, 3, 2]).tolist() == [
+        [0, 1],
+        [0, 2],
+        [1, 2],
+    ]
+    for function in (best_and_others, independent_pairs):
+        assert function([], []).shape == function(["x"], [1]).shape == (0, 2)
 
 
-def test_combined_spectra_are_paired_with_their_visits(apogee):
-    read = surveys.read("apogee", apogee, visits=True)
-    table = read.table
-    pairs = repeat_pairs(table["id"].astype(str), table["snr"])
-    assert len(pairs) == 0  # ids are of spectra
-    best, other = repeat_pairs(table["star_id"], table["snr"]).T
-    assert len(other) > 5
-    assert (table["visit"][other] > 0).sum() >= (table["visit"] > 0).sum()
+def test_pairs_of_combined_spectra_and_visits(apogee):
+    table = surveys.read("apogee", apogee, visits=True).table
+    best, other = best_and_others(table["star_id"], table["snr"]).T
+    assert (table["visit"] > 0).sum() <= len(other)
     assert (table["star_id"][best] == table["star_id"][other]).all()
     assert (table["snr"][best] >= table["snr"][other]).all()
+    first, second = independent_pairs(table["star_id"], table["visit"]).T
+    assert len(first) > 5 and (first < second).all()
+    assert (table["star_id"][first] == table["star_id"][second]).all()
+    one_field = table["field"][first] == table["field"][second]
+    assert (table["visit"][first][one_field] > 0).all()

@@ -1,5 +1,6 @@
 """From survey files to labels: the whole way on two small simulated surveys."""
 
+import re
 import shutil
 import tomllib
 
@@ -13,7 +14,7 @@ from fastcannon.cli import main
 from fastcannon.config import read_config
 from fastcannon.demo import true_labels
 from fastcannon.errors import InputError
-from fastcannon.packed import PackedSurvey
+from fastcannon.packed import PackedSurvey, best_and_others
 from fastcannon.simulator import simulate
 from fastcannon.spectra import write_spectra
 
@@ -248,11 +249,12 @@ def test_normalised_flux_may_be_normalised_again(done):
 def test_repeats_are_of_one_star(done, name):
     folder, _ = done
     config = read_config(folder / "fastcannon.toml")
-    pairs = run.repeats(config, config.surveys[name])
+    star_id = run.spectra_stars(config, config.surveys[name])
     with PackedSurvey.open(folder / "run" / "packed" / name) as packed:
         stars = packed.stars
     truth = folder / "truth" / "truth.fits"
     hidden = true_labels(truth, name, name, NAMES, stars["id"])
+    pairs = best_and_others(star_id, stars["snr"])
     assert len(pairs) > (50 if name == "apogee" else 3)
     np.testing.assert_array_equal(hidden[pairs[:, 0]], hidden[pairs[:, 1]])
     assert (stars["snr"][pairs[:, 0]] > 0).all()
@@ -275,6 +277,32 @@ def test_info_knows_the_files_of_a_run(done, capsys):
 def test_a_demonstration_without_configuration(tmp_path, capsys):
     assert demo.main(["--data", str(tmp_path)]) == 2
     assert "fastcannon.toml does not exist" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[match]", '[surveys.galah.columns]\nfe_h = "FEH"\n[match]', "'?FEH'?"),
+        ("[match]", '[surveys.galah.cuts]\nsnrr = "> 2"\n[match]', "snrr"),
+        ("[match]", '[surveys.galah.cuts]\nsnr = "> 1e9"\n[match]', "passes all cuts"),
+        ("[match]", '[surveys.galah.continuum]\npixels = "no.txt"\n[match]', "no.txt"),
+        (
+            "[pack]",
+            'windows = "none.ecsv"\n[labels.censors]\nteff = ["Si"]\n[pack]',
+            "none",
+        ),
+    ],
+)
+def test_mistakes_show_before_packing(done, tmp_path, capsys, old, new, message):
+    folder, _ = done
+    text = (folder / "fastcannon.toml").read_text()
+    for name in ("apogee", "galah"):
+        text = text.replace(f'"{name}/', f'"{folder}/{name}/')
+    path = tmp_path / "fastcannon.toml"
+    path.write_text(text.replace(old, new))
+    assert main(["run", str(path)]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not (tmp_path / "run").exists()
 
 
 def test_given_continuum_pixels_are_used(done, tmp_path):

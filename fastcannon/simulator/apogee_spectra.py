@@ -1,10 +1,13 @@
 """What APOGEE's pipeline makes of a star: visits with defects, and their mean.
 
-Bits of the pixel mask: sdss.org/dr16/algorithms/bitmasks (APOGEE_PIXMASK).
+Bits of the pixel mask are those of APOGEE_PIXMASK (surveys/bitmasks.py).
 """
+
+from functools import cache
 
 import numpy as np
 
+from ..surveys.bitmasks import APOGEE_PIXMASK
 from .instruments import (
     APOGEE_PIXEL,
     APOGEE_PIXELS,
@@ -15,12 +18,18 @@ from .instruments import (
     scattered,
 )
 
-BADPIX, CRPIX, BADDARK, BADFLAT, NOSKY, LITTROW_GHOST = 1, 2, 16, 32, 128, 256
-PERSIST_HIGH, PERSIST_MED, PERSIST_LOW = 512, 1024, 2048  # in STARFLAG too
-SIG_SKYLINE, SIG_TELLURIC = 4096, 8192
+BADPIX, CRPIX, BADDARK, BADFLAT, NOSKY, LITTROW_GHOST = map(
+    APOGEE_PIXMASK.value,
+    ("BADPIX", "CRPIX", "BADDARK", "BADFLAT", "NOSKY", "LITTROW_GHOST"),
+)
+PERSIST_HIGH, PERSIST_MED, PERSIST_LOW = map(  # in STARFLAG too
+    APOGEE_PIXMASK.value, ("PERSIST_HIGH", "PERSIST_MED", "PERSIST_LOW")
+)
+SIG_SKYLINE, SIG_TELLURIC = map(APOGEE_PIXMASK.value, ("SIG_SKYLINE", "SIG_TELLURIC"))
 
 READ_VARIANCE = 150.0  # electrons squared
 BAD_ERROR = 1e13  # times the error, in pixels without information
+BESIDE_ERROR = 1e5  # times the error, beside them
 EDGE_PIXELS = 10  # bad ones at the ends of each detector
 GHOST = slice(4389, 4445)
 BAD_FIBRE_LEVEL, STRAY_LIGHT = 0.05, 0.2  # of the continuum; of the fibre's own light
@@ -42,10 +51,17 @@ def _light():
 
 
 LIGHT = _light()
-# Where emission of the sky and absorption by water stand: fixed, not real ones.
-_RNG = np.random.default_rng(3)
-SKY_LINES = np.sort(_RNG.choice(APOGEE_PIXELS, 70, replace=False))
-TELLURIC = scattered(APOGEE_PIXELS, 0.09, _RNG, longest=30)
+
+
+@cache
+def _sky_and_water():
+    """Return pixels of sky lines (70,), and which (8575,) absorption by water has.
+
+    Fixed, not real ones.
+    """
+    rng = np.random.default_rng(3)
+    lines = np.sort(rng.choice(APOGEE_PIXELS, 70, replace=False))
+    return lines, scattered(APOGEE_PIXELS, 0.09, rng, longest=30)
 
 
 def observe_visit(clean, visit, h_magnitude, rng):
@@ -81,8 +97,8 @@ def observe_visit(clean, visit, h_magnitude, rng):
     expected[GHOST] += 0.02 * electrons[GHOST]
     mask[GHOST] |= LITTROW_GHOST
     counted, error = count(expected, background, rng)
-    _hit(counted, error, electrons, mask, rng)
-    _spoil(error, mask, rng)
+    hit = _hit(counted, electrons, mask, rng)
+    error *= _spoil(hit, mask, rng)
     scale = (continuum / electrons).astype(np.float32)
     flux, error = counted * scale, error * scale
     flux[~LIGHT] = error[~LIGHT] = mask[~LIGHT] = 0
@@ -119,11 +135,12 @@ def _sky(electrons, drift):
     """
     mask = np.zeros(APOGEE_PIXELS, np.int16)
     background = np.full(APOGEE_PIXELS, READ_VARIANCE)
+    sky_lines, water = _sky_and_water()
     for offset in (-1, 0, 1):
-        lines = np.clip(SKY_LINES + drift + offset, 0, APOGEE_PIXELS - 1)
+        lines = np.clip(sky_lines + drift + offset, 0, APOGEE_PIXELS - 1)
         mask[lines] |= SIG_SKYLINE
         background[lines] += 50.0 * electrons[lines]
-    water = np.roll(TELLURIC, drift)
+    water = np.roll(water, drift)
     mask[water] |= SIG_TELLURIC
     background[water] += electrons[water]
     return mask, background
@@ -138,32 +155,37 @@ def _persist(expected, electrons, mask, flag, rng):
     mask[start:stop] |= bit
 
 
-def _hit(counted, error, electrons, mask, rng):
-    """Let cosmic rays strike; most are found. Changes the arrays."""
+def _hit(counted, electrons, mask, rng):
+    """Let cosmic rays strike; return those found, (8575,). Changes counted and mask."""
     for share, found in ((1e-3, True), (1e-4, False)):
         hit = scattered(APOGEE_PIXELS, share, rng, longest=2)
         strength = rng.exponential(1.0, np.count_nonzero(hit))
         counted[hit] += strength * electrons[hit]
         if found:
             mask[hit] |= CRPIX
-            error[hit] *= BAD_ERROR
+    return mask & CRPIX != 0
 
 
-def _spoil(error, mask, rng):
-    """Mark bad pixels; their neighbours have large errors only. Changes the arrays."""
+def _spoil(hit, mask, rng):
+    """Mark bad pixels; their neighbours have large errors only. Changes mask.
+
+    Returns what errors are multiplied by, (8575,): once, also in pixels that
+    cosmic rays hit.
+    """
     bad = scattered(APOGEE_PIXELS, 0.008, rng, longest=8)
     beside = np.roll(bad, 2) | np.roll(bad, -2)
-    error[beside] *= 1e5
     kind = rng.choice([BADPIX, BADPIX | BADDARK, BADPIX | BADFLAT], APOGEE_PIXELS)
     mask[bad] |= kind[bad].astype(np.int16)
     for start, stop in DETECTORS:
         for edge in (slice(start, start + EDGE_PIXELS), slice(stop - 3, stop)):
             bad[edge] = True
             mask[edge] |= BADPIX | NOSKY
-    error[bad] *= BAD_ERROR
     green = slice(*DETECTORS[1])
     low = rng.random(green.stop - green.start) < 0.15
     mask[green][low] |= PERSIST_LOW
+    factor = np.where(beside, BESIDE_ERROR, 1.0)
+    factor[bad | hit] = BAD_ERROR
+    return factor.astype(np.float32)
 
 
 def combine(flux, error, mask, snr):

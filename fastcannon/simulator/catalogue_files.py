@@ -7,11 +7,11 @@ from astropy.io import ascii as text_tables
 from astropy.io import fits
 
 from ..fitsfiles import table_to_hdu, without_odd_units
+from .pipelines import MISSING
 
 # Columns of the simulator's own in the surveys' tables, which no survey publishes.
-HIDDEN = ("star", "missing_arm", "bad_fibre")
+HIDDEN = ("star", "missing_arm", "bad_fibre", "VMICRO_ERR", "VBROAD_ERR")
 
-MISSING = -9999.0  # APOGEE's
 # Fitted minus calibrated parameters: no real ones, but large enough to be noticed.
 FIT_OFFSET = np.array([-90.0, 0.12, 0, 0.04, 0, 0, -0.02, 0, 0], np.float32)
 
@@ -82,7 +82,8 @@ def all_star(entries):
 
     FILE, APSTAR_ID, TARGET_ID, and the arrays PARAM and FPARAM (9) of ASPCAP: Teff,
     log g, log10 of vmicro, [M/H], [C/M], [N/M], [alpha/M], log10 of vsini (dwarfs)
-    or vmacro (giants), [O/M]. FPARAM is as it was fitted, before calibration.
+    or vmacro (giants), [O/M]. FPARAM is as it was fitted, before calibration;
+    PARAM_COV (9 x 9) holds the squares of PARAM's errors on its diagonal.
 
     Parameters
     ----------
@@ -106,6 +107,16 @@ def all_star(entries):
     fitted = param + FIT_OFFSET
     param[missing] = fitted[missing] = MISSING
     made["PARAM"], made["FPARAM"] = param, fitted
+    variance = np.zeros((len(made), 9), np.float32)
+    for i, name in ((0, "TEFF"), (1, "LOGG"), (3, "M_H"), (6, "ALPHA_M")):
+        variance[:, i] = made[f"{name}_ERR"] ** 2
+    for i, speed, error in (
+        (2, made["VMICRO"], made["VMICRO_ERR"]),
+        (7, broadening, made["VBROAD_ERR"]),
+    ):
+        variance[:, i] = (error / (speed * np.log(10.0))) ** 2
+    made["PARAM_COV"] = variance[:, :, None] * np.eye(9, dtype=np.float32)
+    made["PARAM_COV"][missing] = MISSING
     return made
 
 

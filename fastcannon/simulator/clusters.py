@@ -7,6 +7,8 @@ import numpy as np
 from astropy.table import Table
 
 from .isochrones import (
+    ASYMPTOTIC,
+    CLUMP,
     RED_GIANT,
     TAU_END,
     main_sequence_mass,
@@ -58,7 +60,8 @@ def draw(n_stars, rng):
     -------
     dict of (S,) arrays
         cluster (name), ra, dec (deg), distance (pc), age (Gyr), fe_h, alpha_fe
-        (dex), rv (km/s), pmra, pmdec (mas/yr) and tau, the place on the isochrone.
+        (dex), rv (km/s), pmra, pmdec (mas/yr) and tau, the place on the isochrone,
+        with its stage ("dwarf", "giant", "clump", "asymptotic").
     """
     values = parameters()["clusters"]
     weight = np.array(values["weight"])
@@ -85,7 +88,10 @@ def draw(n_stars, rng):
         "pmra": of["pmra"] + speed * noise[5],
         "pmdec": of["pmdec"] + speed * noise[6],
     }
-    return members | {"tau": _draw_tau(members, rng)}
+    tau = _draw_tau(members, rng)
+    stage = np.array(["dwarf", "giant", "clump", "asymptotic"])
+    starts = (RED_GIANT, CLUMP, ASYMPTOTIC)
+    return members | {"tau": tau, "stage": stage[np.searchsorted(starts, tau, "right")]}
 
 
 def _draw_tau(members, rng):

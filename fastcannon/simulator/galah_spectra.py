@@ -18,7 +18,6 @@ from .synthesis import LIGHT_SPEED
 
 READ_VARIANCE = 60.0  # electrons squared
 BAD_FIBRE_LEVEL, STRAY_LIGHT = 0.1, 0.2  # of the counts; of the fibre's own light
-VELOCITY_ERROR = 0.15  # km/s, of the shift to rest
 LENGTHS, LENGTH_SHARES = (ARM_PIXELS, 4097, 4112), (0.95, 0.04, 0.01)
 OXYGEN = (7593.0, 7690.0)  # band in the Earth's atmosphere, Angstrom, air
 
@@ -27,8 +26,8 @@ class Arm(NamedTuple):
     """One arm of one exposure.
 
     ``start`` and ``step`` (Angstrom, air) are of the observed wavelengths, which
-    were moved by ``barycentric`` (km/s), with ``rest_`` in front those in the star's
-    frame; the rest are (P,) arrays: counts without and with sky, their errors over
+    were moved by ``barycentric`` (km/s), with ``rest_`` in front those that the pipeline
+    takes for the star's frame; the rest are (P,) arrays: counts without and with sky, their errors over
     themselves, and the flux over a continuum fitted to it.
     """
 
@@ -52,7 +51,8 @@ def observe(clean, row, rng):
     clean : list of 4 arrays
         Normalised flux on arm_grids(), without noise.
     row : mapping
-        snr_c1_iraf ... snr_c4_iraf, rv (km/s), missing_arm (0: none), bad_fibre.
+        snr_c1_iraf ... snr_c4_iraf, rv, rv_galah (km/s: the star's and the one that
+        the pipeline found), missing_arm (0: none), bad_fibre.
     rng : numpy Generator
 
     Returns
@@ -65,8 +65,8 @@ def observe(clean, row, rng):
     # The grids are those of the detector, moved to the barycentre; stars are then
     # moved to rest by a velocity that is not quite theirs.
     stretch = 1.0 + barycentric / LIGHT_SPEED
-    rest = 1.0 / (1.0 + row["rv"] / LIGHT_SPEED)
-    slip = 1.0 + rng.normal(0.0, VELOCITY_ERROR) / LIGHT_SPEED
+    emitted = 1.0 / (1.0 + row["rv"] / LIGHT_SPEED)
+    rest = 1.0 / (1.0 + row["rv_galah"] / LIGHT_SPEED)
     arms = {}
     for i, grid in enumerate(arm_grids()):
         if i + 1 == row["missing_arm"]:
@@ -74,7 +74,7 @@ def observe(clean, row, rng):
         start = (ARM_START[i] + rng.normal(0.0, 0.1)) * stretch
         step = ARM_STEP[i] * stretch + rng.normal(0.0, 2e-5)
         observed = start + step * np.arange(length)
-        flux = sample(clean[i], grid, observed * rest * slip)
+        flux = sample(clean[i], grid, observed * emitted)
         measured = _measure(flux, observed, row[f"snr_c{i + 1}_iraf"], row, rng)
         grids = (start, step, start * rest, step * rest)
         arms[i + 1] = Arm(barycentric, *grids, *measured)
@@ -107,9 +107,6 @@ def _measure(flux, observed, snr, row, rng):
         if found:
             error[hit] += 3.0 * np.abs(counted[hit])
     counted[counted == 0.0] = np.float32(1e-3)
-    if row["bad_fibre"]:
-        counted, error, sky = (BAD_FIBRE_LEVEL * part for part in (counted, error, sky))
-        continuum *= BAD_FIBRE_LEVEL
     sigma = error / counted
     sigma[scattered(len(flux), 2e-4, rng)] = 0.0
     with_sky = counted + sky.astype(np.float32)

@@ -73,8 +73,9 @@ def draw(n_stars, overlap, rng, asymmetry=None):
         (int64, Gaia DR3), tmass (2MASS name), ra, dec (deg, epoch 2016.0), distance
         (pc), parallax (mas), pmra, pmdec (mas/yr), rv (km/s), teff (K), logg, fe_h,
         alpha_fe, mg_fe (dex), vmicro, vbroad (km/s), population ("thin", "thick",
-        "halo", "cluster"), cluster (name or ""), age (Gyr), gmag, bp, rp, jmag, hmag,
-        kmag (mag), in_apogee, in_galah (bool).
+        "halo", "cluster"), cluster (name or ""), stage ("dwarf", "subgiant", "giant",
+        "clump", of members "asymptotic" too; of outsiders "cool", "hot"), age (Gyr),
+        gmag, bp, rp, jmag, hmag, kmag (mag), in_apogee, in_galah (bool).
 
     Raises
     ------
@@ -109,8 +110,8 @@ def draw(n_stars, overlap, rng, asymmetry=None):
 
 COLUMNS = (
     "star source_id tmass ra dec distance parallax pmra pmdec rv teff logg fe_h "
-    "alpha_fe mg_fe vmicro vbroad population cluster age gmag bp rp jmag hmag kmag "
-    "in_apogee in_galah"
+    "alpha_fe mg_fe vmicro vbroad population cluster stage age gmag bp rp jmag hmag "
+    "kmag in_apogee in_galah"
 ).split()
 
 
@@ -138,7 +139,7 @@ def _draw_field(sample, asymmetry, rng):
     age = rng.uniform(young, old)
     mean, scatter = _per_star(population, "fe_h")
     fe_h = mean + scatter * rng.standard_normal(n_stars)
-    tau, age = _draw_stages(sample, age, fe_h, rng)
+    stage, tau, age = _draw_stages(sample, age, fe_h, rng)
     distance = _draw_distances(sample, tau, age, fe_h, rng)
     longitude, latitude = _draw_directions(sample, population, distance, rng)
     place = _place(longitude, latitude, distance)
@@ -147,6 +148,7 @@ def _draw_field(sample, asymmetry, rng):
     start, slope, scatter = _per_star(population, "alpha_fe")
     stars = {
         "population": np.array(POPULATIONS)[population],
+        "stage": stage,
         "distance": distance,
         "age": age,
         "tau": tau,
@@ -163,7 +165,7 @@ def _per_star(population, name):
 
 
 def _draw_stages(sample, age, fe_h, rng):
-    """Return tau and age (S,): outsiders among the hot stars are young."""
+    """Return stage, tau and age (S,): outsiders among the hot stars are young."""
     n_stars, samples = len(sample), parameters()["galaxy"]["samples"]
     stage = np.empty(n_stars, "U8")
     for i, name in enumerate(SAMPLES):
@@ -187,7 +189,8 @@ def _draw_stages(sample, age, fe_h, rng):
         "giant": RED_GIANT + rising * (CLUMP - RED_GIANT),
         "clump": CLUMP + share * (ASYMPTOTIC - CLUMP),
     }
-    return np.select([stage == name for name in tau], list(tau.values())), age
+    chosen = np.select([stage == name for name in tau], list(tau.values()))
+    return stage, chosen, age
 
 
 def _draw_distances(sample, tau, age, fe_h, rng):

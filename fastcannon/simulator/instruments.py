@@ -149,12 +149,27 @@ def electrons_for(snr, background):
 
     Parameters
     ----------
-    snr : float
+    snr : float or array
     background : float
         Variance of sky and read-out, electrons squared.
     """
-    squared = float(snr) ** 2
+    squared = np.square(snr, dtype=float)
     return 0.5 * (squared + np.sqrt(squared * squared + 4.0 * squared * background))
+
+
+def dimmed(snr, level, background):
+    """Return the signal-to-noise ratio that a part of the light would have given.
+
+    Parameters
+    ----------
+    snr : (S,) array
+    level : float
+        Part of the light, 0 to 1.
+    background : float
+        Variance of sky and read-out, electrons squared.
+    """
+    electrons = level * electrons_for(snr, background)
+    return electrons / np.sqrt(electrons + background)
 
 
 def count(expected, background, rng):

@@ -225,9 +225,9 @@ def cmd_text(ages, metallicities):
     Parameters
     ----------
     ages : sequence of float, Gyr
-        One isochrone for every pair of an age and a metallicity.
+        One for each isochrone.
     metallicities : sequence of float, dex
-        [Fe/H], written as MH.
+        As many: [Fe/H], written as MH.
 
     Returns
     -------
@@ -240,10 +240,9 @@ def cmd_text(ages, metallicities):
         "# No extinction",
         "# Kind of output: isochrone tables",
     ]
-    for fe_h in metallicities:
-        for age in ages:
-            lines.append("# " + " ".join(CMD_COLUMNS))
-            lines.extend(_cmd_rows(age, fe_h))
+    for age, fe_h in zip(ages, metallicities, strict=True):
+        lines.append("# " + " ".join(CMD_COLUMNS))
+        lines.extend(_cmd_rows(age, fe_h))
     lines.append("#isochrone terminated")
     return "\n".join(lines) + "\n"
 

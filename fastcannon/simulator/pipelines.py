@@ -14,39 +14,23 @@ https://www.galah-survey.org/dr3/flags/ (flag_sp, flag_fe_h, flag_X_fe).
 import numpy as np
 from astropy.table import Table
 
+from ..surveys.bitmasks import ASPCAPFLAG, EXTRATARG, STARFLAG
+from . import apogee_spectra, galah_spectra
 from .gaia import dr2_source_id
+from .instruments import dimmed
 from .parameters import parameters
 from .scales import LEAST, empirical_vmicro, label_errors, label_scales
 from .sky import barycentric, galactic, positions_at
 
-MISSING = -9999.0
-
-# Bits of STARFLAG and ASPCAPFLAG, https://www.sdss.org/dr16/algorithms/bitmasks/
-STARFLAG = {
-    "BAD_PIXELS": 0,
-    "BRIGHT_NEIGHBOR": 2,
-    "VERY_BRIGHT_NEIGHBOR": 3,
-    "LOW_SNR": 4,
-    "PERSIST_HIGH": 9,
-    "PERSIST_MED": 10,
-    "PERSIST_LOW": 11,
-    "PERSIST_JUMP_POS": 12,
-    "PERSIST_JUMP_NEG": 13,
-    "SUSPECT_RV_COMBINATION": 16,
-    "SUSPECT_BROAD_LINES": 17,
-}
+MISSING = -9999.0  # APOGEE's
 PERSISTENCE = ("PERSIST_HIGH", "PERSIST_MED", "PERSIST_LOW")
-# Column, our label, column of its error and bit of ASPCAPFLAG's warning; the bit of
-# "bad" is 16 higher.
-ASPCAP_LABELS = (
-    ("TEFF", "teff", "TEFF_ERR", 0),
-    ("LOGG", "logg", "LOGG_ERR", 1),
-    ("VMICRO", "vmicro", None, 2),
-    ("M_H", "fe_h", "M_H_ERR", 3),
-    ("ALPHA_M", "alpha_fe", "ALPHA_M_ERR", 4),
-)
-SN_WARN, STAR_WARN, STAR_BAD, SN_BAD = 11, 7, 23, 27
-DUPLICATE = 4  # bit of EXTRATARG
+ASPCAP_LABELS = {
+    "TEFF": "teff",
+    "LOGG": "logg",
+    "VMICRO": "vmicro",
+    "M_H": "fe_h",
+    "ALPHA_M": "alpha_fe",
+}
 
 
 # APOGEE
@@ -65,7 +49,8 @@ def observe_apogee(stars, rng):
     -------
     entries : astropy Table
         A row per star and field in the columns of DR16's allStar, -9999 where
-        missing; besides, star: the row in ``stars``.
+        missing; besides, star: the row in ``stars``, and VMICRO_ERR, VBROAD_ERR (km/s),
+        which allStar has in PARAM_COV only.
     visits : astropy Table
         entry (row in ``entries``), visit (1, 2, ...), jd (day), snr, vhelio, bc
         (km/s), fiber, flag (STARFLAG of the visit), bad_fibre, persistence (bool);
@@ -128,29 +113,31 @@ def _visits(stars, rv, rng):
     level, at, scatter, most = values["visit_snr"]
     snr = level * 10.0 ** (-0.2 * (np.asarray(stars["hmag"])[entry] - at))
     snr = np.minimum(snr * np.exp(scatter * rng.standard_normal(n_visits)), most)
+    bad_fibre = rng.random(n_visits) < values["bad_fibre"]
+    snr = np.where(bad_fibre, _in_bad_fibres(snr, apogee_spectra), snr)
     found["jd"], found["snr"] = jd, snr
     error = values["visit_rv_error"] * np.hypot(0.5, 100.0 / snr)
     found["vhelio"] = rv[entry] + error * rng.standard_normal(n_visits)
     found["bc"] = barycentric(*(np.asarray(stars[x])[entry] for x in ("ra", "dec")), jd)
     found["fiber"] = rng.integers(1, 301, n_visits)
-    found["bad_fibre"] = rng.random(n_visits) < values["bad_fibre"]
+    found["bad_fibre"] = bad_fibre
     flag = np.zeros(n_visits, np.int64)
     for name, chance in values["visit_flags"].items():
-        flag |= (rng.random(n_visits) < chance).astype(np.int64) << STARFLAG[name]
-    flag |= (snr < values["low_snr"]).astype(np.int64) << STARFLAG["LOW_SNR"]
-    flag |= np.asarray(found["bad_fibre"]).astype(np.int64) << STARFLAG["BAD_PIXELS"]
+        flag |= STARFLAG.value(name) * (rng.random(n_visits) < chance)
+    flag |= STARFLAG.value("LOW_SNR") * (snr < values["low_snr"])
+    flag |= STARFLAG.value("BAD_PIXELS") * bad_fibre
     broad = np.asarray(stars["vbroad"])[entry] > values["broad_lines"]
-    flag |= broad.astype(np.int64) << STARFLAG["SUSPECT_BROAD_LINES"]
+    flag |= STARFLAG.value("SUSPECT_BROAD_LINES") * broad
     found["flag"] = flag
-    found["persistence"] = flag & bits(STARFLAG[name] for name in PERSISTENCE) != 0
+    found["persistence"] = flag & STARFLAG.value(PERSISTENCE) != 0
     found["jd"].unit = "day"
     found["vhelio"].unit = found["bc"].unit = "km / s"
     return found
 
 
-def bits(numbers):
-    """Return the sum of 2**n of the given bit numbers."""
-    return sum(1 << number for number in numbers)
+def _in_bad_fibres(snr, survey):
+    """Return the S/N (S,) of the little light in bad fibres; survey: its spectra."""
+    return dimmed(snr, survey.BAD_FIBRE_LEVEL, survey.READ_VARIANCE)
 
 
 def _add_visit_columns(entries, visits):
@@ -175,11 +162,11 @@ def _add_visit_columns(entries, visits):
 
 
 def _duplicates(rows, snr):
-    """Return EXTRATARG (E,): bit 4 for all but the best entry of a star (row)."""
+    """Return EXTRATARG (E,): DUPLICATE but for the best entry of a star (row)."""
     order = np.lexsort((-snr, rows))
     again = np.zeros(len(rows), bool)
     again[order[1:]] = rows[order[1:]] == rows[order[:-1]]
-    return again.astype(np.int32) << DUPLICATE
+    return again.astype(np.int32) * EXTRATARG.value("DUPLICATE")
 
 
 def _add_aspcap_columns(entries, stars, scales, rng):
@@ -188,16 +175,16 @@ def _add_aspcap_columns(entries, stars, scales, rng):
     snr, logg = np.asarray(entries["SNR"], float), np.asarray(stars["logg"])
     failed = _without_labels(stars, rng)
     flag = np.zeros(n_entries, np.int64)
-    for column, label, error_column, bit in ASPCAP_LABELS:
+    for column, label in ASPCAP_LABELS.items():
         value, error = _observe(label, "apogee", scales, logg, snr, rng)
         bad = rng.random(n_entries) < values["bad_share"]
         warned = bad | (rng.random(n_entries) < values["warn_share"])
-        wrong = values["wrong_by"] * rng.choice([-1.0, 1.0], n_entries)
-        value = np.maximum(value + bad * wrong * error, LEAST.get(label, -np.inf))
-        flag |= (bad.astype(np.int64) << bit + 16) | (warned.astype(np.int64) << bit)
+        wrong = value + values["wrong_by"] * rng.choice([-1.0, 1.0], n_entries) * error
+        value = np.where(bad, np.maximum(wrong, LEAST.get(label, -np.inf)), value)
+        flag |= ASPCAPFLAG.value(f"{column}_BAD") * bad
+        flag |= ASPCAPFLAG.value(f"{column}_WARN") * warned
         entries[column] = _or_missing(value, failed)
-        if error_column:
-            entries[error_column] = _or_missing(error, failed)
+        entries[f"{column}_ERR"] = _or_missing(error, failed)
     # [Fe/H] is from iron lines, [M/H] from all: the same scale, another error.
     for column, label, missing in (
         ("FE_H", "fe_h", failed),
@@ -206,14 +193,16 @@ def _add_aspcap_columns(entries, stars, scales, rng):
         value, error = _observe(label, "apogee", scales, logg, snr, rng)
         entries[column] = _or_missing(value, missing)
         entries[f"{column}_ERR"] = _or_missing(error, missing)
-    value, _ = _observe("vbroad", "apogee", scales, logg, snr, rng)
+    value, error = _observe("vbroad", "apogee", scales, logg, snr, rng)
+    entries["VBROAD_ERR"] = _or_missing(error, failed)
     giant = np.asarray(entries["LOGG"]) < parameters()["scales"]["class_logg"]
     entries["VSINI"] = _or_missing(value, failed | giant)
     entries["VMACRO"] = _or_missing(value, failed | ~giant)
-    flag |= np.where(snr < values["snr_warn"], bits([SN_WARN, STAR_WARN]), 0)
-    flag |= np.where(snr < values["snr_bad"], bits([SN_BAD]), 0)
-    bad = failed | (flag & bits([16, 17, SN_BAD]) != 0)
-    entries["ASPCAPFLAG"] = (flag | np.where(bad, bits([STAR_BAD]), 0)).astype(np.int32)
+    flag |= ASPCAPFLAG.value(["SN_WARN", "STAR_WARN"]) * (snr < values["snr_warn"])
+    flag |= ASPCAPFLAG.value("SN_BAD") * (snr < values["snr_bad"])
+    bad = failed | (flag & ASPCAPFLAG.value(["TEFF_BAD", "LOGG_BAD", "SN_BAD"]) != 0)
+    flag |= ASPCAPFLAG.value("STAR_BAD") * bad
+    entries["ASPCAPFLAG"] = flag.astype(np.int32)
     entries["ASPCAP_CLASS"] = _aspcap_class(stars)
 
 
@@ -239,9 +228,14 @@ def _aspcap_class(stars):
 def _observe(label, survey, scales, logg, snr, rng):
     """Return a label and its error, (S,) each: scales of S rows, logg, snr (S,)."""
     error = label_errors(label, survey, logg, snr)
-    value = np.asarray(scales[f"{label}_{survey}_scale"])
-    value = value + error * rng.standard_normal(len(error))
-    return np.maximum(value, LEAST.get(label, -np.inf)), error
+    scale = np.asarray(scales[f"{label}_{survey}_scale"])
+    noise = rng.standard_normal(len(error))
+    if label not in LEAST:
+        return scale + error * noise, error
+    # Speeds are fitted as logarithms: their errors are lognormal, with the scale as
+    # the mean and the stated error as the standard deviation.
+    width = np.sqrt(np.log1p((error / scale) ** 2))
+    return scale * np.exp(width * noise - 0.5 * width**2), error
 
 
 def _or_missing(value, missing):
@@ -352,13 +346,15 @@ def _add_galah_quality(spectra, stars, rng):
     level, at, scatter, most = values["snr"]
     snr = level * 10.0 ** (-0.2 * (np.asarray(stars["gmag"]) - at))
     snr = np.minimum(snr * np.exp(scatter * rng.standard_normal(n_spectra)), most)
+    bad_fibre = rng.random(n_spectra) < values["bad_fibre"]
+    snr = np.where(bad_fibre, _in_bad_fibres(snr, galah_spectra), snr)
     missing = rng.random(n_spectra) < values["missing_arm"]
     missing_arm = np.where(missing, rng.integers(1, 5, n_spectra), 0)
     for arm, ratio in enumerate(values["arm_snr"], start=1):
         own = snr * ratio * np.exp(0.05 * rng.standard_normal(n_spectra) * (arm != 2))
         spectra[f"snr_c{arm}_iraf"] = np.where(missing_arm == arm, np.nan, own)
     spectra["missing_arm"] = missing_arm
-    spectra["bad_fibre"] = rng.random(n_spectra) < values["bad_fibre"]
+    spectra["bad_fibre"] = bad_fibre
     whole = np.where(missing_arm > 0, 0.0, snr)
     spectra["flag_repeat"] = (_duplicates(np.asarray(spectra["star"]), whole) > 0) * 1
     median, scatter, doubling = values["chi2"]

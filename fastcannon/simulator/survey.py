@@ -38,8 +38,6 @@ SPECTRUM_COLUMNS = (
 )
 # Streams of random numbers: one for each table, one for each spectrum.
 GALAXY, APOGEE, GALAH, GAIA, APOGEE_SPECTRA, GALAH_SPECTRA = range(6)
-ISOCHRONE_AGES = (1.0, 4.0, 8.0, 12.0)  # Gyr
-ISOCHRONE_METALLICITIES = (-2.0, -1.0, -0.5, 0.0, 0.3)  # dex
 
 
 def simulate(folder, n_stars, overlap=None, seed=0, processes=None, progress=None):
@@ -92,6 +90,9 @@ def simulate(folder, n_stars, overlap=None, seed=0, processes=None, progress=Non
         *_galah_jobs(folder, stars, spectra, seed),
     ]
     files = _run(jobs, processes, progress or (lambda count: None))
+    # Last: where there is a configuration, the surveys are whole.
+    configuration = catalogue_files.configuration()
+    catalogue_files.write_text(folder / catalogue_files.CONFIGURATION, configuration)
     return {
         "stars": len(stars),
         "entries": len(entries),
@@ -112,7 +113,7 @@ def stream(seed, *key):
 
 
 def _write_tables(folder, stars, entries, visits, spectra, seed):
-    """Write every file that holds no spectra."""
+    """Write every table, and the isochrones."""
     names, published = catalogue_files, catalogue_files.published
     write = catalogue_files.write_tables
     write(folder / names.ALL_STAR, {"": published(entries)})
@@ -123,13 +124,12 @@ def _write_tables(folder, stars, entries, visits, spectra, seed):
     known = hstack([stars, scales.label_scales(stars)])
     truth = catalogue_files.truth_tables(known, entries, visits, spectra)
     write(folder / names.TRUTH, truth)
-    catalogue_files.write_text_table(folder / names.CLUSTERS, clusters.table())
+    known_clusters = clusters.table()
+    catalogue_files.write_text_table(folder / names.CLUSTERS, known_clusters)
     members = clusters.members(stars, stream(seed, GAIA, 1))
     catalogue_files.write_text_table(folder / names.MEMBERS, members)
-    text = isochrones.cmd_text(ISOCHRONE_AGES, ISOCHRONE_METALLICITIES)
+    text = isochrones.cmd_text(known_clusters["age"], known_clusters["fe_h"])
     catalogue_files.write_text(folder / names.ISOCHRONES, text)
-    configuration = catalogue_files.configuration()
-    catalogue_files.write_text(folder / names.CONFIGURATION, configuration)
 
 
 def _apogee_jobs(folder, stars, entries, visits, seed):
@@ -146,11 +146,12 @@ def _apogee_jobs(folder, stars, entries, visits, seed):
 def _galah_jobs(folder, stars, spectra, seed):
     """Return (task, arguments, stars) for blocks of GALAH's stars."""
     rows = catalogue_files.rows_of(spectra, SPECTRUM_COLUMNS)
-    # The pipeline shifts spectra by the velocity that it found, if any.
+    # The pipeline moves spectra to rest by the velocity that it found, if any.
+    true = np.asarray(stars["rv"])[spectra["star"]]
     found = np.ma.filled(spectra["rv_galah"], np.nan)
-    velocity = np.where(np.isfinite(found), found, stars["rv"][spectra["star"]])
-    for row, rv in zip(rows, velocity.tolist(), strict=True):
-        row["rv"] = rv
+    found = np.where(np.isfinite(found), found, true)
+    for row, *velocities in zip(rows, true.tolist(), found.tolist(), strict=True):
+        row["rv"], row["rv_galah"] = velocities
     parent = folder / catalogue_files.GALAH_SPECTRA
     return [(write_galah, (parent, seed, *b)) for b in _blocks(stars, rows)]
 
