@@ -17,6 +17,7 @@ from .errors import FileFormatError
 
 _BLOCK = 2880
 _CARD = 80
+_LARGEST = 1e300
 _TYPES = {16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # Below this length (bytes) a file is read at once.
 _SMALL = 2**18
@@ -145,12 +146,14 @@ class Hdu:
             It is absent or not a finite number.
         """
         value = self.get(key)
-        if type(value) not in (int, float) or not np.isfinite(value):
+        # A whole number may be too large for a float.
+        known = type(value) in (int, float) and abs(value) < _LARGEST
+        if not known:
             raise FileFormatError(
                 f"{self.where}: {key} is {'absent' if value is None else repr(value)}; "
                 "a number is expected: the file is damaged or of another kind"
             )
-        return value
+        return float(value)
 
     def spectrum(self):
         """Return the image, which must be of one dimension and of floats, (n,).
@@ -219,7 +222,8 @@ class Hdu:
         scale = 1 if self.get("BSCALE") is None else self.number("BSCALE")
         zero = 0 if self.get("BZERO") is None else self.number("BZERO")
         if self._bits < 0:
-            return values * float(scale) + float(zero)
+            with np.errstate(over="ignore", invalid="ignore"):
+                return values * values.dtype.type(scale) + values.dtype.type(zero)
         if (scale, zero) == (1, 2 ** (self._bits - 1)):
             # unsigned integers (FITS standard 4.0, section 5.2.5)
             return values.view(f"u{values.itemsize}") ^ 2 ** (self._bits - 1)
@@ -270,11 +274,13 @@ class _Large:
     """
 
     def __init__(self, path):
+        self._descriptor = None
         self._descriptor = os.open(path, os.O_RDONLY)
         self._size = os.fstat(self._descriptor).st_size
 
     def __del__(self):
-        os.close(self._descriptor)
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
     def __len__(self):
         return self._size

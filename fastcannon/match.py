@@ -382,6 +382,8 @@ def training_table(a, b, labels=LABELS, by="star_id", radius=1.0):
         As `match` and `cuts.apply_cuts`; no star passes all cuts.
     """
     names = (a.name, b.name)
+    for survey in (a, b):
+        _check_values(survey, labels)
     found = match(a.table, b.table, by, radius, names)
     rows = {name: np.asarray(found.pairs[f"index_{name}"]) for name in names}
     reports = {}
@@ -408,6 +410,23 @@ def training_table(a, b, labels=LABELS, by="star_id", radius=1.0):
     for survey in (a, b):
         _add_survey(table, survey.table[rows[survey.name]], survey.name, labels)
     return TrainingSet(table, found.counts, reports)
+
+
+def _check_values(survey, labels):
+    """Refuse labels and cuts on columns of which the catalogue has no value."""
+    cuts = [survey.cuts] if isinstance(survey.cuts, dict) else survey.cuts
+    columns = dict.fromkeys([*labels, *(column for cut in cuts for column in cut)])
+    for column in columns:
+        if column not in survey.table.colnames or not len(survey.table):
+            continue  # the cut itself says so
+        values = np.ma.filled(np.ma.asarray(survey.table[column]), -1)
+        none = values == -1 if values.dtype.kind in "iu" else ~np.isfinite(values)
+        if np.all(none):
+            kind = "labels.names" if column in labels else survey.where
+            raise InputError(
+                f"{survey.name}: the catalogue has no value of {column}: leave it out "
+                f"of {kind}, or name its column as columns.{column}"
+            )
 
 
 def _common_columns(rows, name):

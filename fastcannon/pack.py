@@ -28,8 +28,10 @@ from .parallel import ranges, run_processes
 from .spectra import KIND, REFUSED_COLUMNS, VERSION, SpectraFile, SpectraWriter
 
 STARS_PER_PART = 4096
-PLAN_VERSION = 1  # to be raised when the same inputs give other bytes
+PLAN_VERSION = 2  # to be raised when the same inputs give other bytes
 REFUSED_LIST = "refused.ecsv"
+RETRY = "RETRY"  # keyword: an input could not be read, but perhaps another time
+SHOWN_IDS = 3
 _BLOCK = 64  # groups in memory at a time
 
 
@@ -109,8 +111,7 @@ def pack(
         are kept.
     """
     check_whole(stars_per_part, "stars_per_part")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _make_folder(folder)
     with _locked(folder):
         parts = _plan(survey, files, folder, dict(options or {}), stars_per_part)
         _sweep(folder, parts)
@@ -144,7 +145,7 @@ def pack_part(part):
         facts=_facts(part, survey),
     )
     try:
-        with writer:
+        with _writing(Path(part.path).parent), writer:
             for start, stop in ranges(len(part.groups), _BLOCK):
                 rows = []
                 groups = part.groups[start:stop]
@@ -154,7 +155,8 @@ def pack_part(part):
                     else:
                         refused.append(found)
                 _append(writer, survey, rows)
-            writer.refuse([tuple(map(_ascii, item)) for item in refused])
+            writer.refuse([(_ascii(r.path), _ascii(r.reason)) for r in refused])
+            writer.note(RETRY, (any(r.passing for r in refused), "read it again"))
     except OSError as error:
         raise WriteError(
             f"{part.path} cannot be written ({error.strerror or error}); free some "
@@ -172,6 +174,7 @@ def _plan(survey, files, folder, options, stars_per_part):
         raise InputError(
             f"there is nothing to pack for {survey} ({reasons}); check the paths"
         )
+    module.is_normalised(groups, **options)  # refuses files of two kinds
     cuts = ranges(len(groups), stars_per_part)
     return [
         Part(
@@ -194,12 +197,11 @@ def _digest(part):
         "version": PLAN_VERSION,
         "survey": part.survey,
         "options": part.options,
-        "refused": [list(item) for item in part.refused],
+        "refused": [list(item[:2]) for item in part.refused],
         "files": files,
         "part": [part.number, part.n_parts],
     }
-    text = json.dumps(plan, sort_keys=True, default=list)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return _hash(plan)
 
 
 def _stat(path):
@@ -218,17 +220,36 @@ def _facts(part, survey):
         "MEDIUM": (survey.MEDIUM, "of the wavelengths"),
         "PART": (part.number, "number of this part, from 0"),
         "PARTS": (part.n_parts, "number of parts"),
+        "PACKING": (_packing_digest(part), "digest of what all parts share"),
         "PLAN": (_digest(part), "digest of inputs and options"),
+        RETRY: (False, "read it again"),
     }
 
 
+def _packing_digest(part):
+    """Return the digest of what all parts of a packing have in common."""
+    shared = [PLAN_VERSION, part.survey, part.options, part.n_parts]
+    return _hash(shared)
+
+
+def _hash(plan):
+    text = json.dumps(plan, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
 def _finished(part):
-    """Return whether the file of a part is there, whole, and of the same plan."""
+    """Return whether the file of a part is there, undamaged, and of the same plan.
+
+    A part with inputs that could not be read for a reason that may pass is not.
+    """
     try:
         primary = fitsfiles.check_layout(part.path, KIND, VERSION)[0].header
+        if primary.get("PLAN") != _digest(part) or primary.get(RETRY, False):
+            return False
+        fitsfiles.verify_checksums(part.path)
     except (FastcannonError, OSError):
         return False
-    return primary.get("PLAN") == _digest(part)
+    return True
 
 
 def _run(parts, processes, advance):
@@ -266,35 +287,77 @@ def _ascii(text):
 
 def _sweep(folder, parts):
     """Remove what killed runs left behind, and parts of an earlier, longer plan."""
-    expected = {Path(part.path) for part in parts}
-    stale = set(folder.glob(".part-*.tmp")) | set(folder.glob("part-*.fits"))
-    for path in stale - expected:
+    there = set(folder.glob("part-*.fits"))
+    for path in there:
+        _check_own(path, parts[0].survey)
+    for path in set(folder.glob(".part-*.tmp")) | there - {
+        Path(part.path) for part in parts
+    }:
         path.unlink()
+
+
+def _check_own(path, survey):
+    """Refuse a folder with packed spectra of another survey."""
+    try:
+        facts = fitsfiles.scan(path)[0].header
+    except FastcannonError:
+        return  # damaged: it is written again
+    if facts.get("SURVEY") != survey:
+        raise InputError(
+            f"{path} is not of {survey} (SURVEY is {facts.get('SURVEY')}) and would be "
+            "lost; pack into another folder"
+        )
 
 
 def _summary(parts, kept):
     """Return what all parts hold now."""
-    n_spectra, refused = 0, []
+    n_spectra, refused, ids = 0, [], []
     for part in parts:
         with SpectraFile(part.path) as spectra:
             n_spectra += spectra.n_stars
+            ids.append(spectra.ids(0, spectra.n_stars))
             refused.extend(
                 surveys.Refused(str(path), str(reason))
                 for path, reason in spectra.refused.iterrows()
             )
+    refused.extend(_repeated(ids))
     paths = [Path(part.path) for part in parts]
     return Packing(paths, n_spectra, _n_groups(parts), kept, refused)
 
 
+def _repeated(ids):
+    """Say which ids stand for more than one packed spectrum, in one sentence."""
+    names, counts = np.unique(np.concatenate(ids), return_counts=True)
+    if (counts > 1).any():
+        examples = ", ".join(names[counts > 1][:SHOWN_IDS])
+        reason = (
+            f"{np.sum(counts > 1)} ids stand for more than one spectrum ({examples}); "
+            "the first of each is used: give one file for each"
+        )
+        yield surveys.Refused("ids", reason)
+
+
 def _write_refused(path, refused):
     """Write all that was left out as a text table."""
-    table = Table(rows=refused or None, names=REFUSED_COLUMNS, dtype=("U", "U"))
+    rows = [tuple(item[:2]) for item in refused] or None
+    table = Table(rows=rows, names=REFUSED_COLUMNS, dtype=("U", "U"))
     with fitsfiles.atomic_path(path) as temporary:
         table.write(temporary, format="ascii.ecsv")
 
 
 def _n_groups(parts):
     return sum(len(part.groups) for part in parts)
+
+
+def _make_folder(folder):
+    """Make a folder if it is absent."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"{folder} cannot be made ({error.strerror}); give another folder"
+        ) from error
+    return Path(folder)
 
 
 @contextmanager
@@ -308,4 +371,20 @@ def _locked(folder):
                 f"{folder}: another run is packing into this folder; wait for it or "
                 "choose another folder"
             ) from None
+        except OSError as error:
+            raise WriteError(
+                f"{folder}: files cannot be locked there ({error.strerror}); choose a "
+                "folder on another disk"
+            ) from error
+        with open(folder / ".writing", "w") as writing:
+            # Processes of a run that was killed may live for some milliseconds.
+            fcntl.flock(writing, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _writing(folder):
+    """Hold a folder while a part is written, against the next run."""
+    with open(folder / ".writing", "w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_SH)
         yield

@@ -231,11 +231,12 @@ def _check_packing(part, number, first, count):
     """Refuse a part that is not the next one of the first one's packing."""
     if "PART" not in first.facts:
         return
-    found = [part.facts.get(name) for name in ("PART", "PARTS", "SURVEY")]
-    expected = [number, first.facts["PARTS"], first.facts["SURVEY"]]
+    names = ("PART", "PARTS", "SURVEY", "PACKING")
+    found = [part.facts.get(name) for name in names]
+    expected = [number, *(first.facts.get(name) for name in names[1:])]
     if found != expected or first.facts["PARTS"] != count:
         raise FileFormatError(
-            f"{part.path}, primary HDU: PART, PARTS, SURVEY are {found}; {expected} "
+            f"{part.path}, primary HDU: {', '.join(names)} are {found}; {expected} "
             f"expected, and {count} parts are there: some are missing or from another "
             "run; run fastcannon pack again"
         )

@@ -16,6 +16,7 @@ from concurrent.futures import (
     as_completed,
 )
 from contextlib import contextmanager
+from multiprocessing.connection import wait as wait_for
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -122,7 +123,7 @@ def run_processes(function, tasks, processes=None, advance=None):
     # Spawned, because a fork after threads have run may hang.
     context = multiprocessing.get_context("spawn")
     results = [None] * len(tasks)
-    with ProcessPoolExecutor(processes, context) as team:
+    with ProcessPoolExecutor(processes, context, _end_with_parent) as team:
         try:
             running = {team.submit(function, task): i for i, task in enumerate(tasks)}
             for future in as_completed(running):
@@ -132,3 +133,13 @@ def run_processes(function, tasks, processes=None, advance=None):
         finally:
             team.shutdown(wait=True, cancel_futures=True)
     return results
+
+
+def _end_with_parent():
+    """End this process when its parent ends, however that is killed."""
+
+    def wait():
+        wait_for([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()

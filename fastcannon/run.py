@@ -371,7 +371,7 @@ def _packing_lines(name, packing):
         f"{name}: {packing.n_spectra:,} spectra packed into {n_parts} "
         f"file{'s' * (n_parts > 1)}{kept}; {refused:,} inputs refused"
     )
-    for path, reason in packing.refused[:SHOWN]:
+    for path, reason, _ in packing.refused[:SHOWN]:
         yield f"  {path}: {reason}"
     if len(packing.refused) > SHOWN:
         yield f"  ... all of them: {packing.paths[0].parent / REFUSED_LIST}"

@@ -15,6 +15,7 @@ Facts of a packed survey: SURVEY its name, MEDIUM "air" or "vacuum", PLAN, PART 
 PARTS which part of which packing it is.
 """
 
+import errno
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -106,7 +107,7 @@ class SpectraWriter:
         self._wavelength = check_wavelength(wavelength)
         self._normalised = bool(normalised)
         self._overwrite = overwrite
-        self._facts = facts or {}
+        self._facts = dict(facts or {})
         self._tables = []
         self._refused = None
         self._files = ExitStack()
@@ -166,6 +167,17 @@ class SpectraWriter:
         paths, reasons = zip(*refused, strict=True) if refused else ((), ())
         self._refused = Table([paths, reasons], names=REFUSED_COLUMNS, dtype=("U", "U"))
 
+    def note(self, keyword, value):
+        """Change the value of a fact of the primary header.
+
+        Parameters
+        ----------
+        keyword : str
+            One of those that were given.
+        value : value or (value, comment)
+        """
+        self._facts[keyword] = value
+
     def _write_head(self):
         """Write the primary HDU and room for the header of FLUX."""
         self._flux.write(self._primary_header())
@@ -205,6 +217,8 @@ class SpectraWriter:
         self._flux.write(self._primary_header())
         self._flux.write(self._image_header("FLUX", len(stars)))
         self._flux.close()
+        if not self._temporary.exists():  # astropy would begin another one
+            raise FileNotFoundError(errno.ENOENT, "removed", str(self._temporary))
         wavelength = fits.ImageHDU(self._wavelength, name="WAVELENGTH")
         wavelength.header["BUNIT"] = "Angstrom"
         added = [wavelength, fitsfiles.table_to_hdu(stars, "STARS")]

@@ -418,10 +418,11 @@ def test_bad_files_are_refused_and_the_rest_goes_on(tmp_path, make, reason):
     with pytest.raises(FileFormatError, match=reason) as error:
         read(bad, visits=True)
     assert str(error.value).startswith(str(bad)) and "\n" not in str(error.value)
-    good = write_apstar(tmp_path / "good", *images(2), version="r13")
+    good = write_apstar(tmp_path / "good", *images(2))
+    good = good.parent.rename(good.parent.with_name("121+12")) / good.name
     found = surveys.read("apogee", [bad, good], visits=True)
     assert len(found) == 1 and found.table["star_id"][0] == NAME
-    assert [tuple(one) for one in found.refused] == [(str(bad), str(error.value))]
+    assert [tuple(one[:2]) for one in found.refused] == [(str(bad), str(error.value))]
 
 
 def test_a_second_copy_of_a_file_is_refused(tmp_path):
@@ -763,3 +764,30 @@ def test_real_catalogue_of_dr12(data_dir):
     for name, mask in apogee.FLAGS.items():
         kept &= (table[name] & mask.value(apogee.CUTS[name]["without"])) == 0
     assert 0 < (kept & ~missing).sum() < (~missing).sum()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"NVISITS": 3_000_000_000},
+        {"SNR": 1e300},
+        {"STARFLAG": 10**19},
+        {"STARFLAG": "none"},
+    ],
+)
+def test_odd_numbers_in_headers_stop_nothing(tmp_path, header):
+    file = write_apstar(tmp_path, *images(1), header=header)
+    row = surveys.read("apogee", [file]).table[0]
+    assert np.isfinite(row["snr"])
+    if "STARFLAG" in header:
+        assert row["STARFLAG"] == -1  # passes no cut
+
+
+def test_a_grid_of_absurd_numbers_is_refused(tmp_path):
+    file = write_apstar(tmp_path, *images(1))
+    content = file.read_bytes()
+    assert b"CRVAL1  =                4.179" in content
+    number = b"CRVAL1  = 99999999999999999999"
+    file.write_bytes(content.replace(b"CRVAL1  =                4.179", number))
+    with pytest.raises(InputError, match="CRVAL1"):
+        surveys.read("apogee", [file])

@@ -405,3 +405,21 @@ def test_unknown_gaia_releases_are_not_the_same():
     a = Table({"gaia_source_id": [5], "snr": [1.0]}, meta={"gaia_release": "unknown"})
     with pytest.raises(InputError, match="not known to be of one"):
         match(a, a.copy(), by="gaia")
+
+
+def test_columns_without_any_value_are_said():
+    labels = {"star_id": ["s1", "s2"], "id": ["1", "2"], "snr": [9.0, 9.0]}
+    labels |= {"ra": [1.0, 2.0], "dec": [0.0, 0.0], "gaia_source_id": [0, 0]}
+    good = Table(labels | {"teff": [5000.0, 5100.0], "flag": [0, 0]})
+    bare = Table(labels | {"teff": [np.nan, np.nan], "flag": [-1, -1]})
+    a = Catalogue("a", good, {}, {})
+    with pytest.raises(
+        InputError, match=r"b: .* no value of teff: leave it out of lab"
+    ):
+        training_table(a, Catalogue("b", bare, {}, {}), ["teff"])
+    bare["teff"] = [5000.0, 5000.0]
+    cuts = {"flag": "== 0"}
+    with pytest.raises(
+        InputError, match=r"b: .* no value of flag: leave it out of cuts"
+    ):
+        training_table(a, Catalogue("b", bare, cuts, {}), ["teff"])

@@ -110,19 +110,23 @@ def test_finished_parts_are_kept_and_changed_ones_written_again(apogee, tmp_path
     assert len(list(out.glob("part-*"))) == 1
 
 
-def test_a_killed_run_ends_in_the_same_bytes(apogee, tmp_path):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_killed_run_ends_in_the_same_bytes(apogee, tmp_path, processes):
     pack("apogee", apogee, tmp_path / "whole", stars_per_part=2, processes=1)
     expected = contents(tmp_path / "whole")
     out = tmp_path / "killed"
     script = (
         "import sys; from pathlib import Path; from fastcannon.pack import pack\n"
-        "files = sorted(Path(sys.argv[1]).rglob('*.fits'))\n"
-        "pack('apogee', files, sys.argv[2], stars_per_part=2, processes=1)\n"
+        "if __name__ == '__main__':\n"
+        "    files = sorted(Path(sys.argv[1]).rglob('*.fits'))\n"
+        "    options = {'visits': sys.argv[3] == 'visits'}\n"
+        "    pack('apogee', files, sys.argv[2], options, 2, int(sys.argv[4]))\n"
     )
-    command = [sys.executable, "-c", script, str(apogee[0].parents[2]), str(out)]
+    (tmp_path / "script.py").write_text(script)
+    command = [sys.executable, tmp_path / "script.py", apogee[0].parents[2], out]
     kills = 0
-    for pause in (0.0, 0.01, 0.02):
-        process = subprocess.Popen(command)
+    for pause, option in ((0.0, "visits"), (0.01, "combined")):
+        process = subprocess.Popen([*map(str, command), option, str(processes)])
         before = len(list(out.glob("part-*")))
         while process.poll() is None and len(list(out.glob("part-*"))) <= before:
             time.sleep(0.002)
@@ -130,9 +134,73 @@ def test_a_killed_run_ends_in_the_same_bytes(apogee, tmp_path):
         process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
     assert kills >= 1 and out.exists()
-    pack("apogee", apogee, out, stars_per_part=2, processes=1)
+    # At once: what the killed run had begun must not come in between.
+    options = {"visits": False}
+    pack("apogee", apogee, out, options, stars_per_part=2, processes=1)
+    pack("apogee", apogee, tmp_path / "whole", options, stars_per_part=2, processes=1)
+    expected = contents(tmp_path / "whole")
+    assert contents(out) == expected
+    time.sleep(1)
     assert contents(out) == expected
     assert not list(out.glob(".part-*"))
+
+
+def test_damaged_parts_are_written_again(apogee, tmp_path):
+    made = pack("apogee", apogee, tmp_path, stars_per_part=8, processes=1)
+    expected = contents(tmp_path)
+    content = bytearray(made.paths[1].read_bytes())
+    content[100_000:100_100] = bytes(100)
+    made.paths[1].write_bytes(content)
+    again = pack("apogee", apogee, tmp_path, stars_per_part=8, processes=1)
+    assert again.kept == len(made.paths) - 1
+    assert contents(tmp_path) == expected
+
+
+def test_faults_of_the_system_are_tried_again(apogee, tmp_path, monkeypatch):
+    read_group = surveys.get("apogee").read_group
+
+    def failing(group, visits=False, bad_pixels=()):
+        if group.paths[0] == str(apogee[1]):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        if group.paths[0] == str(apogee[2]):
+            raise ZeroDivisionError("nobody thought of it")
+        return read_group(group)
+
+    monkeypatch.setattr(surveys.get("apogee"), "read_group", failing)
+    made = pack("apogee", apogee, tmp_path, stars_per_part=8, processes=1)
+    reasons = {Path(path).name: reason for path, reason, _ in made.refused}
+    assert set(reasons) == {apogee[1].name, apogee[2].name}
+    assert "Input/output error" in reasons[apogee[1].name]
+    assert "unexpected ZeroDivisionError" in reasons[apogee[2].name]
+    monkeypatch.undo()
+    again = pack("apogee", apogee, tmp_path, stars_per_part=8, processes=1)
+    assert again.kept == len(made.paths) - 1  # the first part is read again
+    assert not again.refused
+    whole = pack("apogee", apogee, tmp_path / "b", stars_per_part=8, processes=1)
+    assert [p.read_bytes() for p in again.paths] == [
+        p.read_bytes() for p in whole.paths
+    ]
+
+
+def test_repeated_ids_are_said(apogee, tmp_path):
+    other = tmp_path / "in" / "apo25m" / "elsewhere" / apogee[0].name
+    other.parent.mkdir(parents=True)
+    shutil.copy(apogee[0], other)
+    made = pack("apogee", [*apogee, other], tmp_path / "out", processes=1)
+    (refused,) = made.refused
+    assert refused.path == "ids" and "1 ids stand for more than one" in refused.reason
+
+
+def test_files_of_two_kinds_and_folders_of_two_surveys(apogee, galah, tmp_path):
+    aspcap = tmp_path / apogee[0].name.replace("apStar", "aspcapStar")
+    aspcap.write_bytes(b"")
+    with pytest.raises(InputError, match="read them apart"):
+        pack("apogee", [*apogee, aspcap], tmp_path / "out", stars_per_part=1)
+    pack("apogee", apogee, tmp_path / "out", processes=1)
+    before = contents(tmp_path / "out")
+    with pytest.raises(InputError, match=r"SURVEY is apogee.*another folder"):
+        pack("galah", galah, tmp_path / "out", processes=1)
+    assert contents(tmp_path / "out") == before
 
 
 def test_corrupt_files_are_listed_and_the_others_packed(apogee, tmp_path):
@@ -147,7 +215,7 @@ def test_corrupt_files_are_listed_and_the_others_packed(apogee, tmp_path):
     out = tmp_path / "out"
     made = pack("apogee", [*files, other], out, stars_per_part=8, processes=2)
     assert made.n_spectra == len(files) - 2
-    refused = {Path(path).name: reason for path, reason in made.refused}
+    refused = {Path(path).name: reason for path, reason, _ in made.refused}
     assert set(refused) == {files[3].name, files[5].name, "notes-\\xe9.fits"}
     assert all(refused.values())
     listed = (out / "refused.ecsv").read_text()
@@ -209,7 +277,7 @@ def test_what_cannot_be_packed(apogee, tmp_path):
     with pytest.raises(InputError, match="PERSISTANCE"):
         pack("apogee", apogee, tmp_path, {"bad_pixels": ["PERSISTANCE"]})
     (tmp_path / "file").write_text("")
-    with pytest.raises((WriteError, OSError)):
+    with pytest.raises(WriteError, match=r"cannot be made .*give another folder"):
         pack("apogee", apogee, tmp_path / "file" / "out")
 
 

@@ -4,19 +4,23 @@ import warnings
 
 import numpy as np
 import pytest
+from astropy.io import ascii as text_tables
 from astropy.io import fits
 
-from fastcannon import config, surveys
+from fastcannon import config, demo, surveys
 from fastcannon.errors import InputError
 from fastcannon.fitsfiles import hdu_to_table
 from fastcannon.simulator import (
     apogee_spectra,
     galah_spectra,
     instruments,
+    pipelines,
     simulate,
+    survey,
 )
 from fastcannon.simulator.fitsbytes import blank_image, card, image, table, write
 from fastcannon.simulator.survey import LABELS, default_overlap
+from fastcannon.surveys.apogee import read_catalogue
 from fastcannon.surveys.bitmasks import APOGEE_PIXMASK, STARFLAG
 
 N_STARS, OVERLAP, SEED = 20, 8, 4
@@ -96,9 +100,11 @@ def test_catalogues_hide_the_truth_and_the_truth_knows_it(made):
     for name in ("apogee/allStar-r12-l33", "galah/GALAH_DR3_main_allspec_v2"):
         columns = set(rows(folder / f"{name}.fits").colnames)
         assert not columns & {"star", "missing_arm", "bad_fibre"}
+        assert not columns & {"VMICRO_ERR", "VBROAD_ERR"}
         assert not [column for column in columns if column.endswith("_scale")]
     stars = rows(folder / "truth" / "truth.fits", "STARS")
-    assert {*LABELS, "teff_apogee_scale", "rv_galah_scale"} <= set(stars.colnames)
+    expected = {*LABELS, "stage", "teff_apogee_scale", "rv_galah_scale"}
+    assert expected <= set(stars.colnames)
     spectra = rows(folder / "galah/GALAH_DR3_main_allspec_v2.fits")
     best = rows(folder / "galah/GALAH_DR3_main_allstar_v2.fits")
     assert len(best) == N_STARS == len(set(spectra["star_id"]))
@@ -119,15 +125,61 @@ def test_bytes_do_not_depend_on_the_processes_but_on_the_seed(made, tmp_path):
     assert not set(stars["source_id"]) & set(known["source_id"])
 
 
+def test_a_simulation_that_was_stopped_is_not_taken_as_whole(tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(survey, "write_galah", stop)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(tmp_path / "surveys", 2, 1, processes=1)
+    assert apogee_files(tmp_path / "surveys")
+    assert not (tmp_path / "surveys/fastcannon.toml").exists()
+    with pytest.raises(InputError, match="not an empty folder"):
+        demo.run_demo(tmp_path)
+
+
+def test_every_cluster_has_its_isochrone(made):
+    known = text_tables.read(made[0] / "clusters/clusters.ecsv")
+    points = np.loadtxt(made[0] / "isochrones/parsec.dat", usecols=(1, 2))
+    ours = sorted(zip(known["fe_h"], 9.0 + np.log10(known["age"]), strict=True))
+    # Both are written with five digits after the point.
+    np.testing.assert_allclose(np.unique(points, axis=0), ours, atol=1e-5)
+    assert len(points) == 250 * len(known)
+
+
+def test_errors_of_speeds_are_read_back_from_the_covariance(made):
+    folder, _ = made
+    found = read_catalogue(folder / "apogee/allStar-r12-l33.fits")
+    stars = rows(folder / "truth/truth.fits", "STARS")
+    for name in ("tmass", "population", "cluster", "stage"):
+        stars[name] = stars[name].astype(str)
+    entries, _ = pipelines.observe_apogee(stars, survey.stream(SEED, survey.APOGEE))
+    assert (entries["VMICRO"] == found["vmicro"])[np.isfinite(found["vmicro"])].all()
+    for label in ("vmicro", "vbroad"):
+        known = np.isfinite(found[label])
+        assert known.sum() > N_STARS // 2
+        assert (np.isfinite(found[f"e_{label}"]) == known).all()
+        drawn = np.asarray(entries[f"{label.upper()}_ERR"], float)[known]
+        np.testing.assert_allclose(found[f"e_{label}"][known], drawn, rtol=1e-3)
+    table = rows(folder / "apogee/allStar-r12-l33.fits")
+    covariance = np.asarray(table["PARAM_COV"])
+    assert covariance.shape == (len(table), 9, 9) and covariance.dtype.itemsize == 4
+    good = np.asarray(table["TEFF"]) > -9000
+    for i, name in ((0, "TEFF"), (1, "LOGG"), (3, "M_H"), (6, "ALPHA_M")):
+        error = np.sqrt(covariance[good, i, i])
+        np.testing.assert_allclose(error, table[f"{name}_ERR"][good], rtol=1e-5)
+    assert not covariance[good][:, ~np.eye(9, dtype=bool)].any()
+    assert (covariance[~good] == -9999).all()
+
+
 def test_configuration_reads_and_finds_every_file(made):
     folder, count = made
     settings = config.read_config(folder / "fastcannon.toml")
     assert list(settings.surveys) == ["apogee", "galah"]
-    found = [survey.files() for survey in settings.surveys.values()]
+    found = [each.files() for each in settings.surveys.values()]
     assert len(found[0]) == count["entries"]
     assert len(found[0]) + len(found[1]) == count["files"]
-    for survey in settings.surveys.values():
-        assert survey.catalogue.is_file()
+    assert all(each.catalogue.is_file() for each in settings.surveys.values())
 
 
 def test_readers_take_every_file_but_spectra_that_miss_an_arm(made):
@@ -260,6 +312,9 @@ def test_bad_pixels_tell_by_their_bits_and_errors():
     flux, error, mask = apogee_spectra.observe_visit(clean, visit(), 11.0, rng)
     bad = mask & (apogee_spectra.BADPIX | apogee_spectra.CRPIX) != 0
     assert 0.01 < bad[LIGHT].mean() < 0.03 and (error[bad] > 1e10).all()
+    # The largest factor counts once: real errors end at 1.5e14 as well.
+    assert error.max() < 1e2 * np.median(error[bad])
+    assert (mask[error > 1e10] & apogee_spectra.CRPIX != 0).any()
     beside = (error > 1e3 * flux) & ~bad & LIGHT
     assert beside.any() and np.isfinite(error).all()  # large errors without a bit
     for bit in ("BADDARK", "BADFLAT", "NOSKY", "LITTROW_GHOST", "PERSIST_LOW"):
@@ -270,13 +325,12 @@ def test_bad_pixels_tell_by_their_bits_and_errors():
         assert np.median(error[marked]) > 1.2 * np.median(error[quiet])
 
 
-def test_bits_are_those_that_the_reader_knows():
-    names = ("BADPIX", "CRPIX", "BADDARK", "BADFLAT", "NOSKY", "LITTROW_GHOST")
-    names += ("PERSIST_HIGH", "PERSIST_MED", "PERSIST_LOW")
-    for name in (*names, "SIG_SKYLINE", "SIG_TELLURIC"):
-        assert APOGEE_PIXMASK.value(name) == getattr(apogee_spectra, name)
-    for name in names[-3:]:
-        assert STARFLAG.value(name) == getattr(apogee_spectra, name)
+def test_persistence_has_the_same_bits_in_pixels_and_visits():
+    for name in pipelines.PERSISTENCE:
+        assert STARFLAG.value(name) == APOGEE_PIXMASK.value(name)
+        assert STARFLAG.value(name) in [
+            entry[0] for entry in apogee_spectra.PERSISTENCE
+        ]
 
 
 def test_persistence_lifts_the_blue_detector_and_bad_fibres_fail():
@@ -294,6 +348,21 @@ def test_persistence_lifts_the_blue_detector_and_bad_fibres_fail():
     assert (mask[blue] & bits).all() and not (mask[green] & bits).any()
     dark = observed(bad_fibre=True)[0]
     assert np.median(dark[LIGHT]) < 0.1 * np.median(plain[LIGHT])
+
+
+def test_spectra_from_bad_fibres_have_the_noise_of_little_light():
+    snr = np.array([20.0, 100.0, 300.0])
+    low = instruments.dimmed(snr, 0.05, 150.0)
+    electrons = instruments.electrons_for(snr, 150.0)
+    left = instruments.electrons_for(low, 150.0)
+    np.testing.assert_allclose(left, 0.05 * electrons, rtol=1e-12)
+    clean = np.ones(instruments.APOGEE_PIXELS, np.float32)
+    rng = np.random.default_rng(3)
+    seen = visit(snr=low[1], bad_fibre=True)
+    flux, error, _ = apogee_spectra.observe_visit(clean, seen, 11.0, rng)
+    # Measured 0.95.
+    found = apogee_spectra.signal_to_noise(flux, error)
+    assert found == pytest.approx(low[1], rel=0.1)
 
 
 # GALAH
@@ -338,7 +407,8 @@ def clean_arms():
 
 def exposure(**changes):
     row = {f"snr_c{arm}_iraf": 60.0 for arm in range(1, 5)}
-    return row | {"rv": 30.0, "missing_arm": 0, "bad_fibre": False} | changes
+    row |= {"rv": 30.0, "rv_galah": 30.0, "missing_arm": 0, "bad_fibre": False}
+    return row | changes
 
 
 def test_normalised_flux_is_the_model_at_rest_with_noise_as_told():
@@ -354,6 +424,31 @@ def test_normalised_flux_is_the_model_at_rest_with_noise_as_told():
         assert number == i + 1 and good.mean() > 0.99
         assert np.percentile(np.abs(pulls), 68.27) == pytest.approx(1.0, abs=0.08)
         assert abs(np.median(pulls)) < 0.35
+
+
+def test_counts_move_with_the_star_and_rest_is_where_the_pipeline_found_it():
+    clean, shifts = clean_arms(), np.arange(-4.0, 4.1, 0.25)
+    row = exposure(rv_galah=32.0) | {f"snr_c{arm}_iraf": 400.0 for arm in range(1, 5)}
+    arms = galah_spectra.observe(clean, row, np.random.default_rng(9))
+
+    def velocity(i, flux, start, step):
+        at = start + step * np.arange(len(flux))
+        off = []
+        for shift in shifts:
+            stretch = 1.0 - shift / 299792.458
+            model = instruments.sample(
+                clean[i], instruments.arm_grids()[i], at * stretch
+            )
+            off.append(
+                np.median(np.abs(np.diff(flux / np.median(flux)) - np.diff(model)))
+            )
+        return shifts[np.argmin(off)]
+
+    for i, arm in enumerate(list(arms.values())[:3]):
+        start, step = (x / (1.0 + 30.0 / 299792.458) for x in (arm.start, arm.step))
+        assert abs(velocity(i, arm.counts, start, step)) <= 0.25
+        rest = velocity(i, arm.normalised, arm.rest_start, arm.rest_step)
+        assert rest == pytest.approx(-2.0, abs=0.3)
 
 
 def test_errors_are_relative_and_some_are_no_errors():
@@ -374,12 +469,14 @@ def test_missing_arms_and_bad_fibres():
     arms = galah_spectra.observe(clean, row, rng)
     assert list(arms) == [1, 3, 4]
     plain = galah_spectra.observe(clean, exposure(), np.random.default_rng(8))
-    dark = galah_spectra.observe(
-        clean, exposure(bad_fibre=True), np.random.default_rng(8)
-    )
+    low = instruments.dimmed(60.0, galah_spectra.BAD_FIBRE_LEVEL, 60.0)
+    row = exposure(bad_fibre=True) | {f"snr_c{arm}_iraf": low for arm in range(1, 5)}
+    dark = galah_spectra.observe(clean, row, np.random.default_rng(8))
     for number in plain:
         level = [np.median(arms[number].counts) for arms in (plain, dark)]
         assert level[1] < 0.15 * level[0]
+        noise = [np.median(np.abs(arms[number].sigma)) for arms in (plain, dark)]
+        assert noise[1] > 3.0 * noise[0]  # the light itself: root of 10, read-out 10
 
 
 # Bytes

@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -121,11 +122,38 @@ def test_the_overlap_resembles_the_training_set(stars):
     teff, logg, fe_h = values(both, "teff", "logg", "fe_h")
     assert 0.35 < (logg < 3.5).mean() < 0.47  # measured 0.39-0.42
     assert ((teff > 4000) & (teff < 7000)).mean() > 0.9
-    assert 0.01 < ((teff < 4000) & (logg > 4.4)).mean() < 0.05  # M dwarfs
-    assert 0.005 < (teff > 7000).mean() < 0.05
     assert 0.01 < (fe_h < -1.0).mean() < 0.08
     alone = stars[~stars["in_galah"]], stars[~stars["in_apogee"]]
     assert (alone[0]["logg"] < 3.5).mean() > 0.6 > 0.4 > (alone[1]["logg"] < 3.5).mean()
+
+
+def test_outsiders_are_not_among_the_common_stars(stars):
+    both = np.asarray(stars["in_apogee"] & stars["in_galah"])
+    teff, logg, stage = values(stars, "teff", "logg", "stage")
+    field = np.asarray(stars["cluster"]) == ""
+    m_dwarf, hot = (teff < 4000) & (logg > 4.4), teff > 7000
+    for name, outside, least in (("cool", m_dwarf, 0.02), ("hot", hot, 0.01)):
+        chosen = stage == name
+        assert not (chosen & both).any()
+        assert least < chosen[~both].mean() < 0.05
+        assert outside[chosen].mean() > 0.85, name
+        # What is left comes from the tails: 0.1 % measured.
+        assert outside[field & both].mean() < 0.005
+
+
+def test_stages_say_where_stars_are(stars):
+    stage, logg, cluster = values(stars, "stage", "logg", "cluster")
+    dwarfs = {"dwarf", "subgiant", "cool", "hot"}
+    assert set(stage) == dwarfs | {"giant", "clump", "asymptotic"}
+    assert (
+        set(stage[stage == "asymptotic"])
+        and not (cluster[stage == "asymptotic"] == "").any()
+    )
+    assert (logg[stage == "cool"] > 4.3).all()
+    low = np.isin(stage, ["giant", "clump", "asymptotic"])
+    assert np.median(logg[low]) < 3.0 and (logg[stage == "dwarf"] > 3.0).all()
+    clump = logg[(stage == "clump") & (cluster == "")]
+    assert np.ptp(np.percentile(clump, (5, 95))) < 0.4
 
 
 def test_the_footprints_are_kept(stars):
@@ -323,7 +351,7 @@ def test_the_stages_join_without_a_jump_until_the_clump():
 
 
 def test_the_text_of_isochrones_reads_as_that_of_cmd():
-    text = isochrones.cmd_text((1.0, 4.0, 12.0), (-1.0, 0.0))
+    text = isochrones.cmd_text((1.0, 4.0, 12.0) * 2, (-1.0,) * 3 + (0.0,) * 3)
     lines = text.splitlines()
     heads = [line for line in lines if line.startswith("# Zini")]
     assert len(heads) == 6 and len(set(heads)) == 1
@@ -412,6 +440,22 @@ def test_positions_move_with_proper_motion():
     ra, dec = sky.positions_at(star, 2026.0)
     assert dec[0] == pytest.approx(60.0 - 5.0 / 3600.0, abs=1e-10)
     assert ra[0] == pytest.approx(359.9999 + 20.0 / 3600.0 - 360.0, abs=1e-10)
+
+
+def test_every_parameter_is_read():
+    folder = Path(galaxy.__file__).parent
+    sources = "".join(path.read_text("ascii") for path in folder.glob("*.py"))
+    # Read as whole tables; "paper" is what constants were calibrated to.
+    whole = {"stages", "visit_flags", "flags"}
+
+    def unread(table):
+        for key, value in table.items():
+            inner = {} if key in whole or not hasattr(value, "items") else value
+            yield from unread(inner)
+            if key != "paper" and f'"{key}"' not in sources and "flag_" not in key:
+                yield key
+
+    assert list(unread(parameters())) == []
 
 
 def test_the_parameters_cannot_be_changed():

@@ -10,6 +10,8 @@ from astropy.time import Time
 
 from fastcannon.simulator import galaxy, pipelines, scales, sky
 from fastcannon.simulator.parameters import parameters
+from fastcannon.surveys.apogee import CUTS
+from fastcannon.surveys.bitmasks import ASPCAPFLAG, EXTRATARG, STARFLAG
 
 N_STARS, OVERLAP = 45000, 40000
 TABLE_1 = {  # Nandakumar+2022: mean and scatter of all, giants, dwarfs; last digit
@@ -20,8 +22,8 @@ TABLE_1 = {  # Nandakumar+2022: mean and scatter of all, giants, dwarfs; last di
     "vmicro": ((-0.05, 0.37), (0.07, 0.30), (-0.14, 0.40), 0.01),
     "vbroad": ((-2.80, 1.50), (-3.08, 1.21), (-2.59, 1.62), 0.01),
 }
-ASPCAP_CUT = pipelines.bits((16, 17, 18, 19, 20, 23))
-STAR_CUT = pipelines.bits((0, 3, 4, 9, 10, 11, 12, 13, 17))
+ASPCAP_CUT = ASPCAPFLAG.value(CUTS["ASPCAPFLAG"]["without"])
+STAR_CUT = STARFLAG.value(CUTS["STARFLAG"]["without"])
 
 
 @pytest.fixture(scope="module")
@@ -176,17 +178,60 @@ def test_galahs_errors_are_honest(spectra, truth, column, label):
     assert np.median(error[noisy]) > 1.5 * np.median(error[~noisy])
 
 
+def test_the_mean_of_every_label_is_the_injected_scale(apogee, spectra, truth):
+    entries, counted = apogee[0], 0
+    good = (entries["ASPCAPFLAG"] & ASPCAP_CUT == 0) & (entries["TEFF"] > -9000)
+    broadening = np.maximum(entries["VSINI"], entries["VMACRO"])
+    of_apogee = {
+        label: entries[name] for name, label in pipelines.ASPCAP_LABELS.items()
+    }
+    of_apogee |= {"vbroad": broadening}
+    of_galah = {label: spectra[name] for name, label in pipelines.SME_LABELS.items()}
+    for survey, table, labels, kept in (
+        ("apogee", entries, of_apogee, np.asarray(good)),
+        ("galah", spectra, of_galah, np.isfinite(spectra["teff"])),
+    ):
+        giant = array(truth, "logg_galah_scale")[table["star"]] < 3.5
+        for label, values in labels.items():
+            scale = array(truth, f"{label}_{survey}_scale")[table["star"]]
+            off = np.asarray(values, float) - scale
+            usable = kept & np.isfinite(off) & (np.asarray(values) > -9000)
+            for chosen in (usable, usable & giant, usable & ~giant):
+                # 37 means: 3.9 errors happen to one in 300 tests; measured 2.6.
+                limit = 3.9 * off[chosen].std() / np.sqrt(chosen.sum())
+                assert abs(off[chosen].mean()) < limit, (survey, label)
+                counted += chosen.sum()
+    assert counted > 10 * 2 * N_STARS
+
+
+def test_errors_of_speeds_are_honest(apogee, spectra, truth):
+    entries = apogee[0]
+    good = (entries["ASPCAPFLAG"] & ASPCAP_CUT == 0) & (entries["VMICRO"] > -9000)
+    broadening = np.maximum(entries["VSINI"], entries["VMACRO"])
+    for label, value in (("vmicro", entries["VMICRO"]), ("vbroad", broadening)):
+        scale = array(truth, f"{label}_apogee_scale")[entries["star"]]
+        error = array(entries, f"{label.upper()}_ERR")
+        pull = ((np.asarray(value, float) - scale) / error)[good]
+        assert pull.std() == pytest.approx(1.0, abs=0.015)
+        # Symmetric and positive: nothing was cut off.
+        assert np.median(pull) == pytest.approx(0.0, abs=0.03)
+        assert 0.0 < value[good].min() and len(np.unique(value[good])) > 0.9 * sum(good)
+
+
 def test_labels_flagged_bad_are_wrong(apogee, truth):
     entries = apogee[0]
-    for column, label, error, bit in pipelines.ASPCAP_LABELS:
-        flag = np.asarray(entries["ASPCAPFLAG"])
-        bad = (flag & 1 << bit + 16 != 0) & (entries["TEFF"] > -9000)
+    flag = np.asarray(entries["ASPCAPFLAG"])
+    for column, label in pipelines.ASPCAP_LABELS.items():
+        bad = flag & ASPCAPFLAG.value(f"{column}_BAD") != 0
+        bad &= np.asarray(entries["TEFF"]) > -9000
         assert bad.sum() > 500
-        assert (flag[bad] & 1 << bit != 0).all()  # a warning too
-        if error:
-            scale = array(truth, f"{label}_apogee_scale")[entries["star"]]
-            pull = pulls((entries, column), scale, (entries, error), bad)
-            assert np.median(np.abs(pull)) == pytest.approx(5.0, abs=0.3)
+        assert (flag[bad] & ASPCAPFLAG.value(f"{column}_WARN") != 0).all()
+        scale = array(truth, f"{label}_apogee_scale")[entries["star"]]
+        pull = pulls((entries, column), scale, (entries, f"{column}_ERR"), bad)
+        if label == "vmicro":  # half of them fail at the lower edge
+            assert (entries[column][bad] >= np.float32(0.3)).all()
+            pull = pull[pull > 0.0]
+        assert np.median(np.abs(pull)) == pytest.approx(5.0, abs=0.3)
 
 
 # APOGEE
@@ -211,7 +256,7 @@ def test_entries_are_the_stars_of_apogee(stars, apogee):
 def test_the_poorer_entry_of_a_star_is_the_duplicate(apogee):
     entries = apogee[0]
     star, snr = np.asarray(entries["star"]), np.asarray(entries["SNR"])
-    again = np.asarray(entries["EXTRATARG"]) & 1 << 4 != 0
+    again = np.asarray(entries["EXTRATARG"]) & EXTRATARG.value("DUPLICATE") != 0
     assert (np.asarray(entries["EXTRATARG"])[~again] == 0).all()
     assert len(np.unique(star[~again])) == (~again).sum() == N_STARS
     best = np.full(star.max() + 1, np.nan)
@@ -242,8 +287,8 @@ def test_entries_follow_from_their_visits(apogee, truth):
 
 def test_flags_of_visits_say_what_happened(stars, apogee):
     entries, visits = apogee
-    flag, bit = np.asarray(visits["flag"]), pipelines.STARFLAG
-    persistent = flag & pipelines.bits((9, 10, 11)) != 0
+    flag, bit = np.asarray(visits["flag"]), STARFLAG.bits
+    persistent = flag & STARFLAG.value(pipelines.PERSISTENCE) != 0
     assert (
         persistent == visits["persistence"]
     ).all() and 0.03 < persistent.mean() < 0.1
@@ -252,6 +297,16 @@ def test_flags_of_visits_say_what_happened(stars, apogee):
     broad = np.asarray(stars["vbroad"] > 18)[entries["star"]][visits["entry"]]
     assert (broad == (flag & 1 << bit["SUSPECT_BROAD_LINES"] != 0)).all()
     assert visits["fiber"].min() == 1 and visits["fiber"].max() == 300
+
+
+def test_bad_fibres_cost_signal_to_noise(apogee, spectra):
+    visits = apogee[1]
+    for table, name, least in ((visits, "snr", 0.05), (spectra, "snr_c2_iraf", 0.1)):
+        bad = np.asarray(table["bad_fibre"])
+        ratio = np.nanmedian(array(table, name)[bad])
+        ratio /= np.nanmedian(array(table, name)[~bad])
+        # Between a share of the light (read-out) and its root (photons).
+        assert least < ratio < np.sqrt(least)
 
 
 def test_missing_labels_are_minus_9999_and_flagged(stars, apogee):
@@ -265,9 +320,10 @@ def test_missing_labels_are_minus_9999_and_flagged(stars, apogee):
     giant = np.asarray(entries["LOGG"]) < 3.5
     assert (entries["VSINI"][missing | giant] == -9999).all()
     assert (entries["VMACRO"][missing | ~giant] == -9999).all()
-    assert (np.maximum(entries["VSINI"], entries["VMACRO"])[~missing] >= 1.0).all()
+    assert (np.maximum(entries["VSINI"], entries["VMACRO"])[~missing] > 0.0).all()
     low = np.asarray(entries["SNR"]) < 50
-    assert (entries["ASPCAPFLAG"][low] & pipelines.bits((27, 23)) > 1 << 23).all()
+    both = ASPCAPFLAG.value(["SN_BAD", "STAR_BAD"])
+    assert (entries["ASPCAPFLAG"][low] & both == both).all()
     assert 0.005 < (entries["MG_FE"][~missing] == -9999).mean() < 0.02
 
 

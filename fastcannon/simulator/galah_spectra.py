@@ -26,9 +26,9 @@ class Arm(NamedTuple):
     """One arm of one exposure.
 
     ``start`` and ``step`` (Angstrom, air) are of the observed wavelengths, which
-    were moved by ``barycentric`` (km/s), with ``rest_`` in front those that the pipeline
-    takes for the star's frame; the rest are (P,) arrays: counts without and with sky, their errors over
-    themselves, and the flux over a continuum fitted to it.
+    were moved by ``barycentric`` (km/s), with ``rest_`` in front those that the
+    pipeline takes for the star's frame; the rest are (P,) arrays: counts without and
+    with sky, their errors over themselves, and the flux over a continuum fitted to it.
     """
 
     barycentric: float

@@ -1,8 +1,9 @@
 """The catalogues of the two surveys' pipelines, as tables without spectra.
 
 Labels are those of the survey's scale (scales.py) with errors that are stated
-honestly: (label - scale) / error is a standard normal, except for failures and for
-labels flagged as bad. Column names, flags and missing values are the surveys'.
+honestly: (label - scale) / error has mean 0 and width 1, and is normal but for
+vmicro and vbroad, except for failures and for labels flagged as bad. Column names,
+flags and missing values are the surveys'.
 
 References
 ----------
@@ -23,6 +24,7 @@ from .scales import LEAST, empirical_vmicro, label_errors, label_scales
 from .sky import barycentric, galactic, positions_at
 
 MISSING = -9999.0  # APOGEE's
+SPEED_ERROR = 0.5  # largest error of vmicro and vbroad, over their scale
 PERSISTENCE = ("PERSIST_HIGH", "PERSIST_MED", "PERSIST_LOW")
 ASPCAP_LABELS = {
     "TEFF": "teff",
@@ -229,13 +231,12 @@ def _observe(label, survey, scales, logg, snr, rng):
     """Return a label and its error, (S,) each: scales of S rows, logg, snr (S,)."""
     error = label_errors(label, survey, logg, snr)
     scale = np.asarray(scales[f"{label}_{survey}_scale"])
-    noise = rng.standard_normal(len(error))
     if label not in LEAST:
-        return scale + error * noise, error
-    # Speeds are fitted as logarithms: their errors are lognormal, with the scale as
-    # the mean and the stated error as the standard deviation.
-    width = np.sqrt(np.log1p((error / scale) ** 2))
-    return scale * np.exp(width * noise - 0.5 * width**2), error
+        return scale + error * rng.standard_normal(len(scale)), error
+    # Not normal, as speeds are positive, but symmetric: so their mean is the scale.
+    error = np.minimum(error, SPEED_ERROR * scale)
+    shape = 0.5 * ((scale / error) ** 2 - 1.0)
+    return 2.0 * scale * rng.beta(shape, shape), error
 
 
 def _or_missing(value, missing):

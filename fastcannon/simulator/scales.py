@@ -47,7 +47,7 @@ def label_scales(stars):
     return found
 
 
-LEAST = {"vmicro": 0.3, "vbroad": 1.0}  # km/s, edges of the surveys' grids
+LEAST = {"vmicro": 0.3, "vbroad": 1.0}  # km/s; of the speeds' scales and failures
 
 
 def _trend(values, kind, teff):
@@ -94,7 +94,8 @@ def empirical_vmicro(teff, logg):
 def label_errors(label, survey, logg, snr):
     """Return the errors (S,) that a survey's labels have and state.
 
-    They fall with the signal-to-noise ratio to a floor.
+    They fall with the signal-to-noise ratio to a floor. Those of speeds are cut at a
+    share of the speed (pipelines).
 
     Parameters
     ----------

@@ -148,10 +148,19 @@ def read_groups(survey, groups, options):
         An option has a value that the survey does not know.
     """
     for group in groups:
+        path = group.paths[0]
         try:
             yield survey.read_group(group, **options)
-        except (FileFormatError, OSError) as error:
-            yield Refused(str(group.paths[0]), " ".join(str(error).split()))
+        except (FileFormatError, FileNotFoundError) as error:
+            yield Refused(path, " ".join(str(error).split()))
+        except InputError:
+            raise
+        except OSError as error:
+            yield Refused(path, f"cannot be read now: {error.strerror}", True)
+        except Exception as error:
+            # A file that no one thought of must not end a night's run.
+            reason = f"unexpected {type(error).__name__} ({error}); please report it"
+            yield Refused(path, " ".join(reason.split()))
 
 
 def facts_table(survey, facts):

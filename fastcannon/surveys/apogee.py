@@ -112,6 +112,7 @@ _FILE = re.compile(r"(apStar|asStar|aspcapStar)C?-[^-]+-(?:l\d[^-]*-)?(.+)\.fits
 # Flux and errors beyond these are no measurements (bad pixels have errors up to 1e14).
 _FLUX_LIMIT = 1e30
 _ERROR_RANGE = (1e-7, 1e10)
+_LARGEST = 1e30  # of a header's numbers; beyond it they are damaged
 
 
 def groups(paths):
@@ -124,22 +125,23 @@ def groups(paths):
     Returns
     -------
     groups : list of Group
-        Sorted by key, "folder/folder/file".
+        Sorted by key: the last two folders (telescope and field) and the star.
     refused : list of Refused
-        Files of other names, and second files of the same key.
+        Files of other names, and second files of the same key, be they of another
+        reduction.
     """
-    found = {}
-    refused = []
+    found, refused = {}, []
     for path in sorted(set(map(os.fspath, paths))):
-        parts = path.split(os.sep)[-3:]
-        first = found.get("/".join(parts))
-        if not _FILE.fullmatch(parts[-1]):
-            refused.append(Refused(path, _why_not(parts[-1])))
-        elif first is not None:
-            reason = f"{'/'.join(parts)} is there twice; {first} is used: give one"
+        *folders, name = path.split(os.sep)[-3:]
+        match = _FILE.fullmatch(name)
+        if match is None:
+            refused.append(Refused(path, _why_not(name)))
+            continue
+        key = "/".join([*folders, match[2]])
+        first = found.setdefault(key, path)
+        if first != path:
+            reason = f"{key} is there twice; {first} is used: give one of them"
             refused.append(Refused(path, reason))
-        else:
-            found["/".join(parts)] = path
     return [Group(key, (path,)) for key, path in sorted(found.items())], refused
 
 
@@ -198,12 +200,9 @@ def read_group(group, visits=False, bad_pixels=DEFAULT_BAD_PIXELS):
     planes = 2 if _is_aspcap(path) else 3
     try:
         hdus = read_hdus(path, planes + 1)
-        star = _star(path, hdus[0])
-    except OSError as error:
-        raise FileFormatError(
-            f"{path} cannot be read as FITS: {fits_reason(error)}; it may be damaged "
-            "or cut short, fetch it again"
-        ) from error
+    except FileNotFoundError as error:
+        raise FileFormatError(f"{path} cannot be read as FITS: it is gone") from error
+    star = _star(path, hdus[0])
     _check_layout(path, hdus, planes)
     return _rows(path, hdus[0], star, *_spectra(hdus, visits, bits))
 
@@ -295,11 +294,17 @@ def _star(path, header):
 
 def _catalogue_row(path):
     """Return the names in the catalogue row of an aspcapStar file, where it has one."""
-    with fitsio.FITS(str(path)) as file:
-        if len(file) < 5 or file[4].get_exttype() != "BINARY_TBL":
-            return {}
-        columns = {"TELESCOPE", "FIELD", "APOGEE_ID"} & set(file[4].get_colnames())
-        return {name: str(file[4][name][0]).strip() for name in columns}
+    try:
+        with fitsio.FITS(str(path)) as file:
+            if len(file) < 5 or file[4].get_exttype() != "BINARY_TBL":
+                return {}
+            names = {"TELESCOPE", "FIELD", "APOGEE_ID"} & set(file[4].get_colnames())
+            return {name: str(file[4][name][0]).strip() for name in names}
+    except (OSError, ValueError, LookupError) as error:
+        raise FileFormatError(
+            f"{path}, HDU 4: cannot be read as FITS: {fits_reason(error)}; it may be "
+            "damaged or cut short, fetch it again"
+        ) from error
 
 
 def _rows(path, header, star, flux, ivar):
@@ -344,7 +349,8 @@ def _visit_facts(header, visit):
         "jd": _number(header.get(f"JD{n}")) if visit else np.nan,
         "fiber": _whole(header.get(f"FIBER{n}")) if visit else 0,
         "rv": _number(header.get(f"VHELIO{n}")),
-        "STARFLAG": _whole(flag),
+        # An unreadable flag has all bits set: it passes no cut.
+        "STARFLAG": _whole(flag, 63, -1),
     }
 
 
@@ -354,9 +360,10 @@ def _number(value):
         number = float(value)
     except (TypeError, ValueError):
         return np.nan
-    return number if np.isfinite(number) and number > -9990 else np.nan
+    return number if -9990 < number < _LARGEST else np.nan
 
 
-def _whole(value):
-    """Return a header's value as int, 0 where it is none."""
-    return value if isinstance(value, int) else 0
+def _whole(value, bits=31, missing=0):
+    """Return a header's value as int, ``missing`` where it is none of so many bits."""
+    known = type(value) is int and -(2**bits) <= value < 2**bits
+    return value if known else missing

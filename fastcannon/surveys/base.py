@@ -18,10 +18,15 @@ class Group(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A file that could not be used and why, in one sentence."""
+    """A file that could not be used and why, in one sentence.
+
+    ``passing``: the fault may be the system's, not the file's: it is worth a second
+    trial.
+    """
 
     path: str
     reason: str
+    passing: bool = False
 
 
 class Row(NamedTuple):

@@ -105,6 +105,7 @@ EXTRA_CUTS = {
 FLAGS = {"flag_sp": FLAG_SP}
 
 LIGHT = 299792.458  # km/s
+_LARGEST = 1e30  # of a header's numbers; beyond it they are damaged
 # Where the relative error passes through zero (it was resampled, too), it is absurdly
 # small as well. In the arms of 24 real stars sigma is either nowhere below 0.45 of
 # its median, or below 0.2 exactly around such pixels. A sigma absurdly large needs no
@@ -351,4 +352,5 @@ def _facts(group, arms):
 def _number(header, *keys):
     """Return the first of the keywords that is a number, or NaN."""
     values = (header.get(key) for key in keys)
-    return next((float(v) for v in values if type(v) in (int, float)), np.nan)
+    numbers = (v for v in values if type(v) in (int, float) and abs(v) < _LARGEST)
+    return float(next(numbers, np.nan))
