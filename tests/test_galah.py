@@ -478,7 +478,7 @@ def real(data_dir):
 
 def test_every_real_file_is_read_or_refused(real, data_dir):
     assert Counter(real.table["pipeline"]) == {"5.3": 22, "6.0": 6}
-    assert [reason.split(": ")[1] for _, reason in real.refused] == [
+    assert [reason.split(": ")[1] for _, reason, _ in real.refused] == [
         f"{key}4.fits missing; all four arms are needed"
         for key in ("181222001801157", "181226001601033")
     ]
