@@ -10,7 +10,7 @@ def test_the_demonstration_compares_with_the_truth(tmp_path, capsys):
     assert said.count("minus the hidden ones of") == 4
     run = tmp_path / "surveys" / "run"
     assert len(list(run.glob("*.png"))) == 4
-    assert "training stars" in said and "files refused" in said
+    assert "training stars" in said and "inputs refused" in said
 
 
 def test_the_program_takes_folders(tmp_path, monkeypatch):
