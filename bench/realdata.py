@@ -15,19 +15,6 @@ from fastcannon.terms import Terms
 NAMES = ("teff", "logg", "fe_h", "alpha_fe")
 
 DETECTORS = (slice(322, 3242), slice(3648, 6048), slice(6412, 8306))  # Bovy's pixels
-# What APOGEE itself counts as bad. Its warnings (Littrow ghost, persistence, sky and
-# telluric lines) stay: their noise is in the errors.
-BAD_PIXELS = (
-    "BADPIX",
-    "CRPIX",
-    "SATPIX",
-    "UNFIXABLE",
-    "BADDARK",
-    "BADFLAT",
-    "BADERR",
-    "NOSKY",
-    "NOT_ENOUGH_PSF",
-)
 
 
 def data_folder():
@@ -69,7 +56,7 @@ def apstar_spectra(folder, model, order=4, **choice):
     stretches), which a test of their neighbourhood varies.
     """
     paths = sorted((folder / "apogee").glob("apStar-*.fits"))
-    spectra = surveys.read("apogee", paths, bad_pixels=BAD_PIXELS)
+    spectra = surveys.read("apogee", paths)
     pixels = np.searchsorted(spectra.wavelength, model.wavelength)
     chosen = continuum_pixels(model, apogee.REGIONS, **choice)
     normaliser = Normaliser(model.wavelength, chosen, apogee.REGIONS, order)

@@ -54,7 +54,7 @@ def test_bovy_model_on_apstar(data_dir, bovy):
     expected = np.array([[3644, 0.84, 0.08], [5027, 3.95, -0.21]])
     away = abs(found.labels[:, :3] - expected)
     assert (away < (60, 0.15, 0.1)).all(), found.labels
-    assert (found.r_chi2 < (6, 4.5)).all(), found.r_chi2  # measured: 5.24, 3.63
+    assert (found.r_chi2 <= (5.3, 3.5)).all(), found.r_chi2  # measured: 5.17, 3.49
     assert (found.minima == 1).all()
     # the second is a dwarf; the model knows giants only
     assert found.status[1] & STAR_STATUS["OUTSIDE_HULL"]
