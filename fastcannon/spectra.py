@@ -27,7 +27,6 @@ from astropy.io import fits
 from astropy.table import Table, vstack
 
 from . import fitsfiles
-from .arrays import label_array
 from .errors import FileFormatError, InputError
 
 KIND = "SPECTRA"
@@ -374,6 +373,9 @@ class SpectraFile:
         InputError
             A column does not exist or does not hold one number per star.
         """
+        # Here, because it loads the compiler: processes that pack need not wait for it.
+        from .arrays import label_array
+
         names = [names] if isinstance(names, str) else list(names)
         try:
             return label_array(self.stars, names)

@@ -10,7 +10,7 @@ from astropy.table import Table
 from fastcannon import surveys
 from fastcannon.cuts import check_condition
 from fastcannon.errors import FileFormatError, InputError
-from fastcannon.surveys import galah
+from fastcannon.surveys import galah, galah_catalogue
 
 KEY = "140310002101365"
 OBSERVED = ((4713.5, 0.04601), (5648.7, 0.05468), (6477.8, 0.06313), (7585.0, 0.07355))
@@ -321,7 +321,7 @@ def test_cuts_and_flags_are_of_the_catalogue():
     for cuts in (galah.CUTS, *galah.EXTRA_CUTS.values()):
         for column, condition in cuts.items():
             check_condition(condition)
-            assert column in galah.LABEL_COLUMNS or column in table.colnames
+            assert column in galah_catalogue.LABEL_COLUMNS or column in table.colnames
     assert list(galah.FLAGS) == ["flag_sp"]
 
 

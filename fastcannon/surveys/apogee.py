@@ -21,7 +21,7 @@ import numpy as np
 
 from ..errors import FileFormatError, InputError
 from ..fitsimages import read_hdus
-from .apogee_catalogue import LABEL_COLUMNS, read_catalogue
+from .apogee_catalogue import read_catalogue
 from .base import Group, Refused, Row
 from .bitmasks import APOGEE_PIXMASK, ASPCAPFLAG, EXTRATARG, STARFLAG, unsigned
 from .catalogues import fits_reason
@@ -32,7 +32,6 @@ __all__ = [
     "EXTRA_CUTS",
     "FACTS",
     "FLAGS",
-    "LABEL_COLUMNS",
     "MEDIUM",
     "NAME",
     "REGIONS",

@@ -30,14 +30,13 @@ from ..fitsimages import read_hdus
 from ..kernels import resample_row
 from .base import Group, Refused, Row
 from .bitmasks import FLAG_SP
-from .galah_catalogue import LABEL_COLUMNS, read_catalogue
+from .galah_catalogue import read_catalogue
 
 __all__ = [
     "CUTS",
     "EXTRA_CUTS",
     "FACTS",
     "FLAGS",
-    "LABEL_COLUMNS",
     "MEDIUM",
     "NAME",
     "REGIONS",
