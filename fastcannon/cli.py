@@ -45,8 +45,10 @@ each of them removed, and compares the two scales of labels.
 example:
   fastcannon run fastcannon.toml
 
-Packs, matches, and for the spectra and the labels of either survey trains,
-cross-validates and infers. Writes into the output folder of the configuration.
+Packs, matches, trains and cross-validates models for the spectra and the labels of
+either survey, infers all spectra, finds errors from repeats and writes a catalogue
+for each scale, into the output folder of the configuration. Started again, it goes
+on where it ended; --status says where that is.
 """,
     "train": """\
 example:
@@ -150,10 +152,10 @@ def _pack(arguments):
     from .config import read_config
 
     say, bar = _reporters(arguments)
-    packings = run.pack_surveys(
-        read_config(arguments.config), say, bar, arguments.processes
-    )
-    return _code(packings)
+    config = read_config(arguments.config)
+    packings = run.pack_surveys(config, say, bar, arguments.processes)
+    refused = any(packing.refused for packing in packings.values())
+    return REFUSED if refused else 0
 
 
 def _match(arguments):
@@ -167,13 +169,13 @@ def _run(arguments):
     from . import run
     from .config import read_config
 
-    say, bar = _reporters(arguments)
     config = read_config(arguments.config)
-    run.check(config)
-    packings = run.pack_surveys(config, say, bar, arguments.processes)
-    training = run.report_match(config, say)
-    run.run_cases(config, training, say, bar, arguments.threads)
-    return _code(packings)
+    if arguments.status:
+        print(*run.status(config), sep="\n")
+        return 0
+    say, bar = _reporters(arguments)
+    summary = run.run_all(config, say, bar, arguments.workers, arguments.scheduler)
+    return REFUSED if any(summary["refused"].values()) else 0
 
 
 def _reporters(arguments):
@@ -182,11 +184,6 @@ def _reporters(arguments):
         print,
         lambda total, unit: _progress(arguments, total, unit),
     )
-
-
-def _code(packings):
-    """Return the exit code of packings."""
-    return REFUSED if any(packing.refused for packing in packings) else 0
 
 
 def _train(arguments):
@@ -356,13 +353,23 @@ def _parser():
         simulate.add_argument(option, type=int, default=default, metavar="N", help=text)
     pack = _command(commands, "pack", _pack, "pack the spectra of surveys")
     match = _command(commands, "match", _match, "find the stars surveys have in common")
-    run = _command(commands, "run", _run, "do it all: from survey files to labels")
+    run = _command(commands, "run", _run, "do it all: from survey files to catalogues")
     for command in (pack, match, run):
         command.add_argument("config", metavar="CONFIG", help="configuration, TOML")
-    for command in (simulate, pack, run):
+    for command, option in (
+        (simulate, "--processes"),
+        (pack, "--processes"),
+        (run, "--workers"),
+    ):
         command.add_argument(
-            "--processes", type=int, metavar="N", help="default: one for each core"
+            option, type=int, metavar="N", help="default: one for each core"
         )
+    run.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster, which has the workers",
+    )
+    run.add_argument("--status", action="store_true", help="say where a run stands")
 
     train = _command(commands, "train", _train, "train a model on stars with labels")
     _add_training_set(train)

@@ -29,6 +29,16 @@ COLUMNS = (
     *(prefix + name for name in MEASURED for prefix in ("", "e_")),
 )
 ALPHA = ("Si", "Mg", "Ti", "Ca")  # the elements whose windows come with the package
+# Columns of a Gaia table, and what they are called unless the configuration says so.
+GAIA_COLUMNS = {
+    "dr2_source_id": "dr2_source_id",
+    "dr3_source_id": "source_id",
+    "parallax": "parallax",
+    "e_parallax": "parallax_error",
+    "r_est": "r_est",
+    "r_lo": "r_lo",
+    "r_hi": "r_hi",
+}
 PART_STEP = 256  # parts are whole blocks of normalisation
 
 
@@ -127,11 +137,23 @@ class Match:
 
 @dataclass(frozen=True)
 class Labels:
-    """Labels, and the elements outside whose windows a label is not used."""
+    """Labels, and the elements outside whose windows a label is not used.
+
+    ``empirical_vmicro`` names the surveys whose vmicro is replaced by GALAH's relation.
+    """
 
     names: tuple[str, ...]
     censors: dict
     windows: Path | None
+    empirical_vmicro: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Gaia:
+    """Table of Gaia ids, parallaxes and distances, or None; our columns: its own."""
+
+    table: Path | None
+    columns: dict
 
 
 @dataclass(frozen=True)
@@ -154,6 +176,7 @@ class Config:
     surveys: dict[str, Survey]
     pack: Pack
     match: Match
+    gaia: Gaia
     labels: Labels
     model: Model
 
@@ -264,7 +287,8 @@ def _read(root, path):
         surveys=surveys,
         pack=_read_pack(root.section("pack")),
         match=_read_match(root.section("match"), tuple(surveys)),
-        labels=_read_labels(labels),
+        gaia=_read_gaia(root.section("gaia")),
+        labels=_read_labels(labels, tuple(surveys)),
         model=_read_model(root.section("model")),
     )
     _check_columns(config, holder, labels)
@@ -401,7 +425,21 @@ def _read_match(section, names):
     return found
 
 
-def _read_labels(section):
+def _read_gaia(section):
+    table = section.path("table")
+    columns = section.table("columns", {})
+    if columns and table is None:
+        section.note("table", "is missing; expected a table of Gaia with the columns")
+    allowed = f"ours are {', '.join(GAIA_COLUMNS)}"
+    section.note_unknown("columns", columns, GAIA_COLUMNS, allowed)
+    for ours, theirs in columns.items():
+        if not (isinstance(theirs, str) and theirs):
+            section.note(f"columns.{ours}", f"is {theirs!r}; expected a column's name")
+    section.close()
+    return Gaia(table, GAIA_COLUMNS | columns)
+
+
+def _read_labels(section, surveys):
     names = section.texts("names", LABELS)
     windows = section.path("windows")
     default = {"alpha_fe": list(ALPHA)} if "alpha_fe" in names else {}
@@ -422,8 +460,13 @@ def _read_labels(section):
                 f"{', '.join(ALPHA)}: give a table of others as labels.windows",
             )
         found[name] = tuple(elements)
+    empirical = section.texts("empirical_vmicro", (), least=0)
+    if empirical and not {"teff", "logg", "vmicro"} <= set(names):
+        section.note("empirical_vmicro", "needs the labels teff, logg and vmicro")
+    allowed = f"the surveys of the file are {', '.join(surveys) or '(none)'}"
+    section.note_unknown("empirical_vmicro", empirical, surveys, allowed)
     section.close()
-    return Labels(names=names, censors=found, windows=windows)
+    return Labels(names, found, windows, tuple(empirical))
 
 
 def _read_model(section):

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Table, vstack
 from tqdm import tqdm
 
 from . import jobs, run
@@ -45,12 +45,7 @@ def run_demo(folder, data=None, n_stars=1200, overlap=1000):
                 simulate(data, n_stars, overlap, progress=bar.update)
     data = Path(data)
     config = read_config(data / CONFIGURATION)
-    print("Packing the spectra ...")
-    run.pack_surveys(config, print, _bar)
-    print("\nMatching the surveys ...")
-    training = run.report_match(config, print)
-    print("Training, cross-validating and inferring ...")
-    run.run_cases(config, training, print, _bar)
+    run.run_all(config, print, _bar)
     if (data / TRUTH).exists():
         _compare_with_truth(config, data / TRUTH)
     print(f"\nWritten to {config.output}")
@@ -62,9 +57,8 @@ def _compare_with_truth(config, truth):
     for survey in config.pair():
         for scale in config.pair():
             name = f"{survey.name}-on-{scale.name}"
-            found = Table.read(config.output / "labels" / f"{name}.fits")
-            usable = found["status"] == 0
-            found = found[usable]
+            found = read_labels(config.output / "labels" / name)
+            found = found[found["status"] == 0]
             hidden = true_labels(truth, survey.format, scale.format, names, found["id"])
             labels = label_array(found, names)
             print(f"\n{name}: inferred labels minus the hidden ones of {scale.name}")
@@ -72,6 +66,11 @@ def _compare_with_truth(config, truth):
             figure = config.output / f"{name}.png"
             one_to_one(hidden, labels, names).savefig(figure)
             print(f"{figure}: figure")
+
+
+def read_labels(folder):
+    """Return the labels of all parts of a packed survey as one table."""
+    return vstack([Table.read(path) for path in sorted(folder.glob("part-*.fits"))])
 
 
 def true_labels(truth, survey, scale, names, ids):

@@ -145,7 +145,7 @@ def write_hdus(path, hdus, kind, version, overwrite=True):
         stamp_checksums(temporary)
 
 
-def write_table(path, table, extname, header=None, overwrite=True):
+def write_table(path, table, extname, facts=None, overwrite=True):
     """Write one table as a FITS file of kind ``extname``.
 
     Parameters
@@ -155,8 +155,8 @@ def write_table(path, table, extname, header=None, overwrite=True):
         Units and descriptions of its columns are kept, ``meta`` is not.
     extname : str
         Name of the table's HDU and kind of the file, for example "LABELS".
-    header : dict, optional
-        Keywords for the table's header: value or (value, comment).
+    facts : dict, optional
+        Keywords for the primary header: value or (value, comment).
     overwrite : bool
 
     Raises
@@ -164,9 +164,10 @@ def write_table(path, table, extname, header=None, overwrite=True):
     InputError
         A column cannot be kept in FITS; see also `atomic_path`.
     """
-    hdu = table_to_hdu(table, extname)
-    hdu.header.update(header or {})
-    write_hdus(path, [fits.PrimaryHDU(), hdu], extname, TABLE_VERSION, overwrite)
+    primary = fits.PrimaryHDU()
+    primary.header.update(facts or {})
+    hdus = [primary, table_to_hdu(table, extname)]
+    write_hdus(path, hdus, extname, TABLE_VERSION, overwrite)
 
 
 def table_to_hdu(table, extname):

@@ -6,8 +6,9 @@ so that memory does not grow with the number of spectra.
 
 import os
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from astropy.io import fits
@@ -15,10 +16,12 @@ from astropy.io import fits
 from . import fitsfiles
 from .arrays import warn_bad
 from .errors import FileFormatError, InputError
+from .inference import Inferrer
 from .labels import unit
 from .model import CannonModel
 from .modelfile import KIND as MODEL
 from .packed import GRID_TOLERANCE
+from .parallel import ahead
 from .result import STAR_STATUS
 from .spectra import KIND as SPECTRA
 from .spectra import SpectraFile
@@ -139,21 +142,76 @@ def infer(model, spectra, path, starts=8, block=BLOCK, threads=None, progress=No
         The flux is not normalised and the model does not know how to, or it is on
         other wavelengths than the model's.
     """
-    normalise = _normalisation(model, spectra)
-    _check_grid(model, spectra)
-    if block < 1:
-        raise InputError(f"block is {block}; at least 1 spectrum at a time is needed")
-    inferrer = model.inferrer(starts, spectra.n_stars)
-    flags, bad = Counter(), 0
-    with _table(path, spectra.n_stars) as write:
-        for start, flux, ivar in spectra.blocks(block):
-            flux, ivar = normalise(flux, ivar)
-            result = inferrer.infer(flux, ivar, threads, progress)
-            bad += result.bad_pixels
-            write(_labels_table(result, spectra.ids(start, start + len(flux))))
-            flags.update(_flags(result.status, STAR_STATUS))
+    prepared = Prepared(model, model.inferrer(starts, spectra.n_stars))
+    (flags,), bad = infer_all(
+        [prepared], spectra, [path], [{}], block, threads, progress
+    )
     warn_bad(bad, spectra.n_stars * spectra.n_pixels)
     return flags
+
+
+class Prepared(NamedTuple):
+    """A model, and its inference made ready."""
+
+    model: CannonModel
+    inferrer: Inferrer
+
+
+def infer_all(
+    prepared, spectra, paths, facts, block=BLOCK, threads=None, progress=None
+):
+    """Infer the labels of all spectra of a file with several models.
+
+    Spectra are read once, while those before are worked on, and normalised once where
+    the models agree on how.
+
+    Parameters
+    ----------
+    prepared : list of Prepared
+    spectra : SpectraFile or PackedSurvey
+    paths : list of str or Path
+        A table of labels for each model.
+    facts : list of dict
+        Keywords of the primary headers.
+    block, threads, progress :
+        As in `infer`.
+
+    Returns
+    -------
+    flags : list of collections.Counter
+        As of `infer`, for each model.
+    bad : int
+        Pixels that held no usable number.
+
+    Raises
+    ------
+    InputError
+        See `infer`.
+    """
+    steps = [_normalisation(one.model, spectra) for one in prepared]
+    for one in prepared:
+        _check_grid(one.model, spectra)
+    if block < 1:
+        raise InputError(f"block is {block}; at least 1 spectrum at a time is needed")
+    flags, bad = [Counter() for _ in prepared], 0
+    with ExitStack() as stack:
+        writes = [
+            stack.enter_context(_table(path, spectra.n_stars, keywords))
+            for path, keywords in zip(paths, facts, strict=True)
+        ]
+        for start, *given in ahead(_blocks(spectra, block)):
+            ids = spectra.ids(start, start + len(given[0]))
+            ready = {}
+            for one, step, write, count in zip(
+                prepared, steps, writes, flags, strict=True
+            ):
+                if step not in ready:
+                    ready[step] = step(*given, threads)
+                result = one.inferrer.infer(*ready[step], threads, progress)
+                write(_labels_table(result, ids))
+                count.update(_flags(result.status, STAR_STATUS))
+            bad += result.bad_pixels
+    return flags, bad
 
 
 def write_validation(path, validation, spectra):
@@ -247,18 +305,46 @@ def _training_set(model, spectra):
     return labels, *spectra.read_rows(0, spectra.n_stars)
 
 
-def _normalisation(model, spectra):
-    """Return the function of (flux, ivar) that readies spectra for the model.
+class _Normalisation:
+    """What readies spectra for a model; equal for models that agree on it.
 
     What was done to the training spectra is done to all, also where the flux was
     normalised before: a continuum that is 1 already stays so.
     """
+
+    def __init__(self, normaliser):
+        self._normaliser = normaliser
+        self._key = None
+        if normaliser is not None:
+            pixels, regions = normaliser.pixels.tobytes(), tuple(normaliser.regions)
+            self._key = normaliser.order, normaliser.error_floor, pixels, regions
+
+    def __call__(self, flux, ivar, threads):
+        if self._normaliser is None:
+            return flux, ivar
+        return self._normaliser.apply(flux, ivar, threads)
+
+    def __eq__(self, other):
+        return self._key == other._key
+
+    def __hash__(self):
+        return hash(self._key)
+
+
+def _normalisation(model, spectra):
+    """Return what readies spectra for the model; refuses those that cannot be."""
     normaliser = model.normaliser
     if normaliser is None or normaliser.order is None:
         spectra.require_normalised()
-    if normaliser is None:
-        return lambda flux, ivar: (flux, ivar)
-    return normaliser.apply
+    return _Normalisation(normaliser)
+
+
+def _blocks(spectra, size):
+    """Yield blocks of spectra; one without rows where there are none."""
+    if spectra.n_stars == 0:
+        nothing = np.empty((0, spectra.n_pixels), np.float32)
+        return iter([(0, nothing, nothing)])
+    return spectra.blocks(size)
 
 
 def _check_grid(model, spectra):
@@ -301,25 +387,26 @@ def _with_units(table, label_names):
 
 
 @contextmanager
-def _table(path, n_rows):
+def _table(path, n_rows, facts):
     """Give a function that writes the next rows of a table of known length."""
     with fitsfiles.atomic_path(path) as temporary:
         with open(temporary, "wb") as handle:
 
             def write(table):
-                _append(handle, table, n_rows)
+                _append(handle, table, n_rows, facts)
 
             yield write
             handle.write(bytes(-handle.tell() % fitsfiles.BLOCK))
         fitsfiles.stamp_checksums(temporary)
 
 
-def _append(handle, table, n_rows):
+def _append(handle, table, n_rows, facts):
     """Write rows of a table in FITS binary form, with the headers before the first."""
     hdu = fitsfiles.table_to_hdu(table, LABELS)
     if handle.tell() == 0:
         hdu.header["NAXIS2"] = n_rows
         primary = fits.PrimaryHDU().header
+        primary.update(facts)
         fitsfiles.identify(primary, LABELS, fitsfiles.TABLE_VERSION, 2)
         for header in (primary, hdu.header):
             fitsfiles.reserve_checksum(header)

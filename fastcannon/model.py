@@ -380,10 +380,17 @@ class CannonModel:
         flux = self.terms.vectors(self.scale_labels(labels)) @ self.theta.T
         return flux[0] if one else flux
 
-    def write(self, path):
-        """Write the model to a FITS file, atomically and with checksums."""
+    def write(self, path, facts=None):
+        """Write the model to a FITS file, atomically and with checksums.
+
+        Parameters
+        ----------
+        path : str or Path
+        facts : dict, optional
+            Further keywords of the primary header: value or (value, comment).
+        """
         self._check_trained()
-        write_model(self, path)
+        write_model(self, path, facts)
 
     @classmethod
     def read(cls, path):

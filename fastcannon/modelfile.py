@@ -19,9 +19,10 @@ VERSION = 1
 CONTINUUM = "CONTINUUM"
 
 
-def write_model(model, path):
-    """Write a trained `CannonModel` to FITS, atomically and with checksums."""
+def write_model(model, path, facts=None):
+    """Write a trained `CannonModel`; see `CannonModel.write`."""
     primary = fits.PrimaryHDU()
+    primary.header.update(facts or {})
     primary.header["L1"] = (model.l1, "strength of the penalty on theta")
     primary.header["SCATTER"] = (model.scatter, "how s2 was found")
     labels = Table()

@@ -32,6 +32,8 @@ class PackedSurvey:
         Whether the flux is divided by its continuum.
     n_stars, n_pixels : int
         Number of spectra (visits count as their own) and of pixels.
+    starts : (n_parts + 1,) int array
+        Number of the first spectrum of each part, then n_stars.
 
     Raises
     ------
@@ -54,8 +56,8 @@ class PackedSurvey:
                 _check_grid(part, first)
         finally:
             self.close()
-        self._starts = np.cumsum([0, *(part.n_stars for part in self.parts)])
-        self.n_stars = int(self._starts[-1])
+        self.starts = np.cumsum([0, *(part.n_stars for part in self.parts)])
+        self.n_stars = int(self.starts[-1])
 
     @classmethod
     def open(cls, folder):
@@ -103,14 +105,7 @@ class PackedSurvey:
         (N,) int array
             -1 where no spectrum has the id.
         """
-        ids = np.asarray(ids).astype(str)  # FITS tables may give bytes
-        if not self.n_stars:
-            return np.full(len(ids), -1)
-        own = np.asarray(self.stars["id"])
-        order = np.argsort(own, kind="stable")
-        place = np.minimum(np.searchsorted(own[order], ids), len(own) - 1)
-        found = order[place]
-        return np.where(own[found] == ids, found, -1)
+        return rows_of(ids, self.stars["id"] if self.n_stars else ())
 
     def read(self, rows):
         """Read spectra by their rows, in the order asked for.
@@ -132,10 +127,10 @@ class PackedSurvey:
             )
         flux = np.empty((len(rows), self.n_pixels), np.float32)
         ivar = np.empty_like(flux)
-        numbers = np.searchsorted(self._starts, rows, side="right") - 1
+        numbers = np.searchsorted(self.starts, rows, side="right") - 1
         for number in np.unique(numbers):
             for i in np.flatnonzero(numbers == number):
-                row = int(rows[i] - self._starts[number])
+                row = int(rows[i] - self.starts[number])
                 flux[i], ivar[i] = self.parts[number].read_rows(row, row + 1)
             self.parts[number].close()
         return flux, ivar
@@ -154,7 +149,7 @@ class PackedSurvey:
             Row of the first star of the block.
         flux, ivar : (<=size, P) float32 arrays
         """
-        for first, part in zip(self._starts, self.parts, strict=False):
+        for first, part in zip(self.starts, self.parts, strict=False):
             for start, flux, ivar in part.blocks(size):
                 yield int(first) + start, flux, ivar
             part.close()
@@ -166,6 +161,29 @@ class PackedSurvey:
     def require_normalised(self):
         """Refuse flux that is not divided by its continuum; see `SpectraFile`."""
         self.parts[0].require_normalised()
+
+
+def rows_of(ids, own):
+    """Return the row of each id among others.
+
+    Parameters
+    ----------
+    ids : sequence of N str
+    own : sequence of M str
+        Where they are looked for; the first of equals is taken.
+
+    Returns
+    -------
+    (N,) int array
+        -1 where there is none.
+    """
+    ids, own = (np.asarray(names).astype(str) for names in (ids, own))  # from bytes
+    if not len(own):
+        return np.full(len(ids), -1)
+    order = np.argsort(own, kind="stable")
+    place = np.minimum(np.searchsorted(own[order], ids), len(own) - 1)
+    found = order[place]
+    return np.where(own[found] == ids, found, -1)
 
 
 def best_and_others(star_id, snr):

@@ -88,6 +88,24 @@ def run_blocks(task, blocks, threads=None, advance=None):
             return list(team.map(run, blocks))
 
 
+def ahead(items):
+    """Yield the items of an iterator while a thread makes the next one ready.
+
+    Reading from a disk and working then overlap. The iterator is used by one thread
+    at a time.
+
+    Parameters
+    ----------
+    items : iterator
+    """
+    end = object()
+    with ThreadPoolExecutor(1) as reader:
+        coming = reader.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = reader.submit(next, items, end)
+            yield item
+
+
 def run_processes(function, tasks, processes=None, advance=None):
     """Run ``function(task)`` for every task, each in one of several processes.
 
@@ -123,7 +141,7 @@ def run_processes(function, tasks, processes=None, advance=None):
     # Spawned, because a fork after threads have run may hang.
     context = multiprocessing.get_context("spawn")
     results = [None] * len(tasks)
-    with ProcessPoolExecutor(processes, context, _end_with_parent) as team:
+    with ProcessPoolExecutor(processes, context, end_with_parent) as team:
         try:
             running = {team.submit(function, task): i for i, task in enumerate(tasks)}
             for future in as_completed(running):
@@ -135,7 +153,7 @@ def run_processes(function, tasks, processes=None, advance=None):
     return results
 
 
-def _end_with_parent():
+def end_with_parent():
     """End this process when its parent ends, however that is killed."""
 
     def wait():

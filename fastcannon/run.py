@@ -1,61 +1,45 @@
-"""The way from a configuration to labels: pack, match, train, cross-validate, infer.
+"""The way from a configuration to two catalogues, restartable at any moment.
 
-What it writes into the output folder:
-
-======================================== ===========================================
-packed/SURVEY/part-*.fits                spectra, see `pack`
-training.fits                            common stars that pass all cuts
-differences.ecsv                         differences of the scales (`differences`)
-models/SURVEY-on-SCALE.fits              trained on SURVEY's spectra, SCALE's labels
-validation/SURVEY-on-SCALE.fits          given and out-of-fold labels
-labels/SURVEY-on-SCALE.fits              labels of all packed spectra
-======================================== ===========================================
+Pack, match, train and cross-validate the four cases, infer all spectra, find errors
+from repeats, write the catalogues (Nandakumar+2022, sections 3.2 to 3.7). What is
+finished is on disk with a checksum and the digest of what it was made from, and is
+kept by the next run. `runfolder` lists the files.
 """
 
-from typing import NamedTuple
+from functools import cache
 
 import numpy as np
 from astropy.table import Table
 
-from . import fitsfiles, jobs, surveys
-from .arrays import label_array
-from .censors import censors, default_windows, read_windows
+from . import calibration, cases, fitsfiles, jobs, parts
+from .catalogue import columns
+from .catalogue_files import write_catalogue, write_manifest
 from .config import OWN
-from .cuts import Cut, suggest
+from .cuts import Cut
 from .differences import difference_lines, difference_table
 from .errors import InputError
-from .match import Catalogue, TrainingSet, training_table
-from .model import CannonModel
-from .normalise import ERROR_FLOOR, Normaliser, refine
+from .joining import join_survey, read_gaia
+from .labels import empirical_vmicro
+from .match import TrainingSet, training_table
 from .pack import REFUSED_LIST, pack
-from .packed import PackedSurvey
-from .validation import CrossValidation
+from .runfolder import (
+    MANIFEST,
+    SUMMARY,
+    RunFolder,
+    digest,
+    file_digest,
+    finished,
+    settings,
+    write_json,
+)
+from .scheduler import open_workers
+from .sources import catalogue, open_survey
 
-ORDER = 4  # of the continuum of a detector, unless the configuration says otherwise
-PASSES = 5  # rounds of finding continuum pixels
 SHOWN = 5  # refused files that are printed
 
 
-class TrainingSpectra(NamedTuple):
-    """Normalised spectra of the training stars: (N, P), (N, P) and how they came."""
-
-    flux: np.ndarray
-    ivar: np.ndarray
-    wavelength: np.ndarray
-    medium: str
-    normaliser: Normaliser
-
-
-class Case(NamedTuple):
-    """A model trained on a survey's spectra with a scale's labels, and its test."""
-
-    name: str
-    model: CannonModel
-    validation: CrossValidation
-
-
-def pack_surveys(config, say, bar, processes=None):
-    """Pack all surveys of a configuration that come in the surveys' own files.
+def run_all(config, say, bar, workers=None, address=None):
+    """Make the two catalogues of a configuration, or go on where a run ended.
 
     Parameters
     ----------
@@ -64,77 +48,60 @@ def pack_surveys(config, say, bar, processes=None):
         Called with lines of text for the user.
     bar : callable
         Called with a total and a unit; returns a context manager with ``update``.
-    processes : int, optional
-        Default: as configured.
+    workers : int, optional
+        Processes on this machine. Default: every core.
+    address : str, optional
+        Of a Dask scheduler, which then has the workers.
 
     Returns
     -------
-    list of pack.Packing
+    dict
+        The summary that is written as ``summary.json``.
+
+    Raises
+    ------
+    InputError
+        See `pack_surveys`, `match_surveys`, `runfolder.RunFolder.locked`,
+        `scheduler.open_workers`.
+    WriteError
+        A file cannot be written.
     """
-    packings = []
-    for survey in config.surveys.values():
-        if survey.format == OWN:
-            continue
-        with bar(None, f"{survey.name} files") as progress:
-            packing = pack_survey(config, survey, processes, progress.update)
-        packings.append(packing)
-        for line in _packing_lines(survey.name, packing):
+    check(config)
+    folder = RunFolder(config)
+    with folder.locked(), open_workers(workers, address) as run:
+
+        def tell(line):
             say(line)
-    return packings
+            folder.log(line)
 
-
-def report_match(config, say):
-    """Match the surveys and say how many stars each step left; see `match_surveys`.
-
-    Parameters
-    ----------
-    config : Config
-    say : callable
-
-    Returns
-    -------
-    astropy Table, the training set
-    """
-    found, differences = match_surveys(config)
-    for line in [*found.lines(), "", *difference_lines(differences), ""]:
-        say(line)
-    return found.table
-
-
-def run_cases(config, training, say, bar, threads=None):
-    """Train, cross-validate and infer for the spectra and labels of either survey.
-
-    Parameters
-    ----------
-    config : Config
-    training : astropy Table
-        Of `match_surveys`.
-    say, bar :
-        As in `pack_surveys`.
-    threads : int, optional
-
-    Returns
-    -------
-    list of Case
-    """
-    cases = []
-    for survey in config.pair():
-        spectra = training_spectra(config, survey, training, threads)
-        say(f"{survey.name}: continuum {jobs.continuum_text(spectra.normaliser)}")
-        for scale in config.pair():
-            with bar(len(training), "stars") as progress:
-                case = train_case(
-                    config, survey, scale, training, spectra, threads, progress.update
-                )
-            say(f"\n{case.name}: cross-validation, inferred minus given labels")
-            names, difference = config.labels.names, case.validation.difference
-            for line in jobs.summary_lines(names, difference):
-                say(line)
-            with bar(None, "spectra") as progress:
-                path, flags = infer_case(config, survey, case, threads, progress.update)
-            say(f"{path}: labels of all spectra; flagged: {jobs.flags_text(flags)}")
-            cases.append(case)
-    return cases
+        packings = pack_surveys(config, tell, bar, workers)
+        found, counts = report_match(config, tell)
+        summary = {
+            "configuration": digest(settings(config)),
+            "refused": {name: len(one.refused) for name, one in packings.items()},
+            "match": counts,
+        }
+        made = train_cases(config, folder, found, tell, bar, workers)
+        summary["cross-validation"] = _validation_numbers(config, made)
+        labels = infer_all(config, folder, made, bar, run)
+        joined = join_surveys(config, folder, found, tell)
+        summary["stars"] = {name: one.counts for name, one in joined.items()}
+        calibrated = calibrate_cases(config, folder, made, labels, joined, tell)
+        summary["repeats"] = {
+            case.name: one.counts for case, one in zip(made, calibrated, strict=True)
+        }
+        summary["chi2 limits"] = {
+            case.name: one.scale.r_chi2_limit
+            for case, one in zip(made, calibrated, strict=True)
+        }
+        compare_scales(config, folder, found, labels, joined, tell)
+        summary["catalogues"] = write_catalogues(
+            config, folder, made, calibrated, labels, joined, tell, bar, run
+        )
+        write_json(folder.path / SUMMARY, summary)
+        tell(f"{folder.path / SUMMARY}: all counts")
+        write_manifest(folder.path / MANIFEST, folder.path)
+    return summary
 
 
 def check(config):
@@ -149,57 +116,66 @@ def check(config):
     Raises
     ------
     InputError
-        See `match_surveys`; a list of pixels or a table of windows cannot be used.
+        See `match_surveys`, `cases.check`, `joining.read_gaia`.
     """
-    pair = config.pair()
-    _common_stars(config, pair)
-    for survey in pair:
-        if survey.format == OWN:
-            continue  # its grid is not known before its files are opened
-        module = surveys.get(survey.format)
-        _censors(config, survey, module.WAVELENGTH, module.MEDIUM)
-        if survey.continuum.pixels is not None:
-            _listed_pixels(survey.continuum.pixels, len(module.WAVELENGTH))
+    _common_stars(config)
+    read_gaia(config)
+    for survey in config.pair():
+        cases.check(config, survey)
 
 
-def pack_survey(config, survey, processes=None, progress=None):
-    """Pack the spectra of one survey.
+def pack_surveys(config, say, bar, processes=None):
+    """Pack all surveys of a configuration that come in the surveys' own files.
 
     Parameters
     ----------
     config : Config
-    survey : config.Survey
-        Not one of the project's own spectra files, which need no packing.
+    say, bar :
+        As in `run_all`.
     processes : int, optional
         Default: as configured.
-    progress : callable, optional
-        Called with the number of groups of files done.
 
     Returns
     -------
-    pack.Packing
-
-    Raises
-    ------
-    InputError, WriteError
-        See `pack.pack`.
+    dict of str to pack.Packing
     """
-    return pack(
-        survey.format,
-        survey.files(),
-        _packed_folder(config, survey),
-        survey.options,
-        config.pack.stars_per_part,
-        processes or config.pack.processes,
-        progress,
-    )
+    packings = {}
+    for survey in config.surveys.values():
+        if survey.format == OWN:
+            continue
+        with bar(None, f"{survey.name} files") as progress:
+            packings[survey.name] = pack(
+                survey.format,
+                survey.files(),
+                RunFolder(config).packed(survey),
+                survey.options,
+                config.pack.stars_per_part,
+                processes or config.pack.processes,
+                progress.update,
+            )
+        for line in _packing_lines(survey.name, packings[survey.name]):
+            say(line)
+    return packings
 
 
-def open_survey(config, survey):
-    """Open the packed spectra of a survey, or its own spectra files."""
-    if survey.format == OWN:
-        return PackedSurvey(survey.files())
-    return PackedSurvey.open(_packed_folder(config, survey))
+def report_match(config, say):
+    """Match the surveys and say how many stars each step left; see `match_surveys`.
+
+    Returns
+    -------
+    training : astropy Table
+    counts : list of (str, int)
+        Steps and what they left.
+    """
+    found, differences = match_surveys(config)
+    for line in [*found.lines(), "", *difference_lines(differences), ""]:
+        say(line)
+    cuts = [
+        (f"{name}: {cut.column} {cut.condition}".strip(), cut.left)
+        for name, report in found.cuts.items()
+        for cut in report
+    ]
+    return found.table, [*found.counts, *cuts, ("training stars", len(found.table))]
 
 
 def match_surveys(config):
@@ -223,144 +199,361 @@ def match_surveys(config):
     InputError
         No common star, or none is left.
     """
-    pair = config.pair()
-    names = config.labels.names
+    pair, names = config.pair(), config.labels.names
     for survey in pair:
         open_survey(config, survey).close()  # before the work, not after
-    found = _with_spectra(config, pair, _common_stars(config, pair))
+    found = _with_spectra(config, pair, _common_stars(config))
     scales = tuple(survey.name for survey in pair)
     differences = difference_table(found.table, scales, names)
+    for name in config.labels.empirical_vmicro:
+        _replace_vmicro(found.table, name)
+    cases.check_training(config, found.table)
     table = fitsfiles.without_odd_units(found.table)
     fitsfiles.write_table(config.output / "training.fits", table, jobs.TRAINING)
-    with fitsfiles.atomic_path(config.output / "differences.ecsv") as path:
-        differences.write(path, format="ascii.ecsv")
+    _write_text(config.output / "differences.ecsv", differences)
     return found, differences
 
 
-def training_spectra(config, survey, training, threads=None):
-    """Read and normalise the training stars' spectra of a survey.
-
-    Continuum pixels are found with the survey's own labels, as those describe its
-    spectra best.
+def train_cases(config, folder, training, say, bar, threads=None):
+    """Train and cross-validate models for the spectra and labels of either survey.
 
     Parameters
     ----------
     config : Config
-    survey : config.Survey
+    folder : RunFolder
     training : astropy Table
         Of `match_surveys`.
+    say, bar :
+        As in `run_all`.
     threads : int, optional
 
     Returns
     -------
-    TrainingSpectra
+    list of cases.Case
     """
-    with open_survey(config, survey) as spectra:
-        rows = spectra.rows(training[f"id_{survey.name}"])
-        flux, ivar = spectra.read(rows)
-        wavelength, medium = spectra.wavelength, spectra.medium
-        given = spectra.normalised
-    settings = survey.continuum
-    floor = ERROR_FLOOR if survey.error_floor is None else survey.error_floor
-    regions = _regions(survey, wavelength)
-    if settings.pixels is None and (settings.order is not None or not given):
-        names = config.labels.names
-        found = refine(
-            _labels(training, names, survey.name),
-            wavelength,
-            flux,
-            ivar,
-            regions,
-            lambda: CannonModel(names, degree=1),
-            order=ORDER if settings.order is None else settings.order,
-            passes=settings.passes or PASSES,
-            error_floor=floor,
-            threads=threads,
-        )
-        return TrainingSpectra(
-            found.flux, found.ivar, wavelength, medium, found.normaliser
-        )
-    normaliser = _given_normaliser(settings, wavelength, regions, floor)
-    flux, ivar = normaliser.apply(flux, ivar, threads)
-    return TrainingSpectra(flux, ivar, wavelength, medium, normaliser)
+    made, names = [], config.labels.names
+    for survey in config.pair():
+        spectra = _spectra_once(config, survey, training, threads)
+        for scale in config.pair():
+            given = (config, survey, scale, training, spectra, threads)
+            with bar(len(training), "stars") as progress:
+                case = cases.train_case(folder, *given, progress.update)
+            made.append(case)
+            say(f"\n{case.name}: cross-validation, inferred minus given labels")
+            for line in jobs.summary_lines(names, case.difference(names)):
+                say(line)
+            if scale.name in config.labels.empirical_vmicro:
+                with bar(len(training), "stars") as progress:
+                    own = cases.validate_given(folder, *given, progress.update)
+                say(f"\n{case.name}: the same with {scale.name}'s own vmicro")
+                for line in jobs.summary_lines(names, own):
+                    say(line)
+    return made
 
 
-def train_case(config, survey, scale, training, spectra, threads=None, progress=None):
-    """Train and cross-validate a model; writes both.
+def infer_all(config, folder, made, bar, run):
+    """Infer the labels of all packed spectra, each survey with its two models.
 
     Parameters
     ----------
     config : Config
-    survey, scale : config.Survey
-        Whose spectra, whose labels.
-    training : astropy Table
-        Of `match_surveys`.
-    spectra : TrainingSpectra
-        Of `training_spectra` for ``survey``.
-    threads : int, optional
-    progress : callable, optional
-        Called with the number of stars cross-validated.
+    folder : RunFolder
+    made : list of cases.Case
+    bar :
+        As in `run_all`.
+    run : callable
+        Of `scheduler.open_workers`.
 
     Returns
     -------
-    Case
+    dict of str to list of Path
+        Of each case, the tables of labels of the packed parts.
+
+    Raises
+    ------
+    InputError
+        A part there was made from another model.
     """
-    name = f"{survey.name}-on-{scale.name}"
-    names, settings = config.labels.names, config.model
-    model = CannonModel(
-        names,
-        degree=settings.degree,
-        censors=_censors(config, survey, spectra.wavelength, spectra.medium),
-        scatter=settings.scatter,
-    )
-    model.wavelength = spectra.wavelength
-    labels = _labels(training, names, scale.name)
-    validation = model.cross_validate(
-        labels,
-        spectra.flux,
-        spectra.ivar,
-        folds=settings.folds,
-        seed=settings.seed,
-        threads=threads,
-        progress=progress,
-    )
-    model.normaliser = spectra.normaliser
-    model.write(_made(config, "models", name))
-    table = validation.to_table()
-    table.add_column(training["star_id"], name="id", index=0)
-    fitsfiles.write_table(_made(config, "validation", name), table, jobs.VALIDATION)
-    return Case(name, model, validation)
+    paths, tasks, n_done = {case.name: [] for case in made}, [], 0
+    for survey in config.pair():
+        own = [case for case in made if case.survey == survey.name]
+        models = tuple((str(one.model), file_digest(one.model)) for one in own)
+        with open_survey(config, survey) as packed:
+            for number, part in enumerate(packed.parts):
+                out = [
+                    folder.made(f"labels/{case.name}", f"part-{number:05d}.fits")
+                    for case in own
+                ]
+                for case, path in zip(own, out, strict=True):
+                    paths[case.name].append(path)
+                starts, source = config.model.starts, cases.part_identity(part)
+                plans = tuple(digest(source, model[1], starts) for model in models)
+                if all(map(_labels_finished, out, plans)):
+                    n_done += part.n_stars
+                    continue
+                texts = tuple(map(str, out))
+                tasks.append(
+                    parts.Inference(
+                        str(part.path), models, texts, plans, starts, part.n_stars
+                    )
+                )
+    total = n_done + sum(task.n_spectra for task in tasks)
+    with bar(total, "spectra") as progress:
+        progress.update(n_done)
+        run(parts.infer_part, tasks, lambda task: progress.update(task.n_spectra))
+    return paths
 
 
-def infer_case(config, survey, case, threads=None, progress=None):
-    """Infer the labels of all packed spectra of a survey; writes the table.
+def join_surveys(config, folder, training, say):
+    """Write the survey and Gaia values of all packed spectra; see `joining`.
+
+    Returns
+    -------
+    dict of str to joining.Joined
+    """
+    gaia = read_gaia(config)
+    joined = {}
+    for survey in config.pair():
+        one = join_survey(config, folder, survey, training, gaia)
+        joined[survey.name] = one
+        steps = "; ".join(f"{count:,} {what}" for what, count in one.counts.items())
+        say(f"\n{survey.name}: {steps}")
+    return joined
+
+
+def calibrate_cases(config, folder, made, labels, joined, say):
+    """Find the errors of all cases; writes ``factors.ecsv`` and ``precision.ecsv``.
+
+    Returns
+    -------
+    list of calibration.Calibrated
+    """
+    calibrated = [
+        calibration.calibrate(config, case, labels[case.name], joined[case.survey])
+        for case in made
+    ]
+    factors = calibration.factor_table(made, calibrated)
+    _write_text(folder.path / "factors.ecsv", factors)
+    bins = calibration.precision_table(made, calibrated)
+    _write_text(folder.path / "precision.ecsv", bins)
+    say("\nfactors of the formal errors, from repeated spectra")
+    for row in factors:
+        factor = f"{row['factor']:8.3f} +- {row['e_factor']:.3f}"
+        robust = f"robust {row['robust']:8.3f} ({row['n_stars']:,} stars)"
+        say(f"{row['case']:<24} {row['label']:<10} {factor} {robust}")
+    for case, one in zip(made, calibrated, strict=True):
+        if not one.scale.has_repeats:
+            say(
+                f"{case.name}: no repeats: errors are the formal ones where a factor "
+                "is missing, and flag_fastcannon says so (FORMAL_ERRORS)"
+            )
+    return calibrated
+
+
+def compare_scales(config, folder, training, labels, joined, say):
+    """Compare the surveys on each scale (table 3); writes ``differences-...``.
+
+    For the training stars, as in the paper.
+    """
+    pair, names = config.pair(), config.labels.names
+    for scale in pair:
+        table = Table({"star_id": training["star_id"]})
+        for survey in pair:
+            with open_survey(config, survey) as packed:
+                rows = packed.rows(training[f"id_{survey.name}"])
+            found = calibration.read_rows(
+                labels[f"{survey.name}-on-{scale.name}"],
+                joined[survey.name].starts,
+                rows,
+            )
+            for name in names:
+                table[f"{name}_{survey.name}"] = found[name]
+        scales = tuple(survey.name for survey in pair)
+        differences = difference_table(table, scales, names)
+        path = folder.path / f"differences-{scale.name}-scaled.ecsv"
+        _write_text(path, differences)
+        say(f"\non the scale of {scale.name}")
+        for line in difference_lines(differences):
+            say(line)
+
+
+def write_catalogues(config, folder, made, calibrated, labels, joined, say, bar, run):
+    """Write a catalogue for each scale: Parquet partitions, then one FITS file.
+
+    Returns
+    -------
+    dict of str to dict
+        Of each scale, for each survey the counts of `parts.counts_of`.
+    """
+    scales = {}
+    for case, one in zip(made, calibrated, strict=True):
+        path = folder.made("calibration", f"{case.name}.json")
+        scales[case.name] = str(path), calibration.write_scale(path, one.scale)
+    found = {}
+    for scale in config.pair():
+        name = f"{scale.name}-scaled"
+        own = [case for case in made if case.scale == scale.name]
+        tasks = {
+            case.survey: _partitions(config, folder, case, labels, joined, scales)
+            for case in own
+        }
+        counts = _write_partitions(tasks, bar, run)
+        path = folder.path / "catalogues" / f"{name}.fits"
+        paths = [task.path for case in own for task in tasks[case.survey]]
+        header = _provenance(config, own, counts)
+        write_catalogue(path, paths, columns(config.labels.names), header)
+        found[name] = counts
+        rows = sum(one["rows"] for one in counts.values())
+        good = sum(one["clean"] for one in counts.values())
+        say(f"{path}: {rows:,} stars, {good:,} of them clean")
+    return found
+
+
+def status(config):
+    """Say where a run stands.
 
     Parameters
     ----------
     config : Config
-    survey : config.Survey
-    case : Case
-    threads : int, optional
-    progress : callable, optional
-        Called with the number of spectra done.
 
     Returns
     -------
-    path : Path
-    flags : collections.Counter
-        See `jobs.infer`.
+    list of str
+        Lines of text: for each step the number of its files.
     """
-    path = _made(config, "labels", case.name)
-    with open_survey(config, survey) as spectra:
-        flags = jobs.infer(
-            case.model,
-            spectra,
-            path,
-            starts=config.model.starts,
-            threads=threads,
-            progress=progress,
+    folder = RunFolder(config)
+    lines = [f"{folder.path}: {'a run works here now' if folder.busy() else 'no run'}"]
+    pair = [survey.name for survey in config.pair()]
+    names = [f"{survey}-on-{scale}" for survey in pair for scale in pair]
+    wanted = {}
+    for survey in config.pair():
+        n_parts = _part_count(config, survey)
+        wanted[survey.name] = n_parts
+        lines.append(_progress_line(f"packed/{survey.name}", folder, n_parts))
+    for kind in ("models", "validation"):
+        there = sum((folder.path / kind / f"{n}.fits").exists() for n in names)
+        lines.append(f"{kind:<40} {there} of {len(names)}")
+    for name in names:
+        n_parts = wanted[name.partition("-on-")[0]]
+        lines.append(_progress_line(f"labels/{name}", folder, n_parts))
+    for scale in pair:
+        there = (folder.path / "catalogues" / f"{scale}-scaled.fits").exists()
+        done = "written" if there else "not yet"
+        lines.append(f"{f'catalogues/{scale}-scaled.fits':<40} {done}")
+    end = "finished" if (folder.path / MANIFEST).exists() else "not yet"
+    lines.append(f"{MANIFEST:<40} {end}")
+    return lines
+
+
+def _spectra_once(config, survey, training, threads):
+    """Return a function that reads the training spectra when they are first needed."""
+    return cache(lambda: cases.training_spectra(config, survey, training, threads))
+
+
+def _labels_finished(path, plan):
+    return finished(path, jobs.LABELS, plan)
+
+
+def _partitions(config, folder, case, labels, joined, scales):
+    """Return the tasks that write a case's rows."""
+    facts = {
+        "case": case.name,
+        "configuration": digest(settings(config)),
+        "model": file_digest(case.model),
+        "calibration": scales[case.name][1],
+    }
+    tasks = []
+    pairs = zip(joined[case.survey].paths, labels[case.name], strict=True)
+    for number, (stars, path) in enumerate(pairs):
+        out = folder.made(
+            f"catalogues/{case.scale}-scaled", f"{case.survey}-{number:05d}.parquet"
         )
-    return path, flags
+        made_from = {"stars": file_digest(stars), "labels": file_digest(path)}
+        tasks.append(
+            parts.Partition(
+                *(str(stars), str(path), scales[case.name], str(out), facts | made_from)
+            )
+        )
+    return tasks
+
+
+def _write_partitions(tasks, bar, run):
+    """Write the partitions that are not finished; return the counts of each survey."""
+    counts = {}
+    for survey, own in tasks.items():
+        kept = [parts.finished_partition(task) for task in own]
+        todo = [task for task, one in zip(own, kept, strict=True) if one is None]
+        with bar(len(own), "parts") as progress:
+            progress.update(len(own) - len(todo))
+            new = run(parts.catalogue_part, todo, lambda task: progress.update(1))
+        done = [one for one in kept if one is not None] + new
+        counts[survey] = parts.add_counts(done)
+    return counts
+
+
+def _provenance(config, own, counts):
+    """Return the primary header of a catalogue."""
+    from . import __version__
+
+    header = {
+        "WRITER": (f"fastcannon {__version__}", "what wrote the file"),
+        "CONFIG": (digest(settings(config)), "digest of all settings"),
+        "SCALE": (own[0].scale, "survey whose scale the labels are on"),
+    }
+    for number, case in enumerate(own):
+        count = counts[case.survey]
+        header |= {
+            f"SURVEY{number}": (case.survey, "spectra of this survey"),
+            f"MODEL{number}": (file_digest(case.model), "digest of its model"),
+            f"ROWS{number}": (count["rows"], "its rows"),
+            f"CLEAN{number}": (count["clean"], "of them clean"),
+            f"FORMAL{number}": (
+                count["FORMAL_ERRORS"] > 0,
+                "errors are formal: no repeats",
+            ),
+        }
+    return header
+
+
+def _validation_numbers(config, made):
+    """Return bias and scatter of the cross-validations for the summary."""
+    names, found = config.labels.names, {}
+    for case in made:
+        difference = case.difference(names)
+        low, high = np.nanpercentile(difference, (16, 84), axis=0)
+        found[case.name] = {
+            name: {
+                "bias": float(np.nanmean(difference[:, k])),
+                "scatter": float((high - low)[k] / 2),
+            }
+            for k, name in enumerate(names)
+        }
+    return found
+
+
+def _replace_vmicro(training, name):
+    """Replace the vmicro of a survey by GALAH's relation; the survey's own is kept."""
+    own = training[f"vmicro_{name}"]
+    training[f"vmicro_{name}{cases.GIVEN}"] = own.copy()
+    own[:] = empirical_vmicro(training[f"teff_{name}"], training[f"logg_{name}"])
+
+
+def _write_text(path, table):
+    with fitsfiles.atomic_path(path) as temporary:
+        table.write(temporary, format="ascii.ecsv")
+
+
+def _part_count(config, survey):
+    """Return how many packed parts a survey has or will have; None: not known yet."""
+    if survey.format == OWN:
+        return len(survey.files())
+    found = sorted(RunFolder(config).packed(survey).glob("part-*.fits"))
+    return fitsfiles.scan(found[0])[0].header.get("PARTS") if found else None
+
+
+def _progress_line(what, folder, n_parts):
+    there = len(list((folder.path / what).glob("part-*.fits")))
+    return f"{what:<40} {there} of {'?' if n_parts is None else n_parts} parts"
 
 
 def _packing_lines(name, packing):
@@ -377,83 +570,14 @@ def _packing_lines(name, packing):
         yield f"  ... all of them: {packing.paths[0].parent / REFUSED_LIST}"
 
 
-def _packed_folder(config, survey):
-    return config.output / "packed" / survey.name
-
-
-def _made(config, kind, name):
-    """Return the path of a file to be written, its folder made."""
-    folder = config.output / kind
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{name}.fits"
-
-
-def _common_stars(config, pair):
+def _common_stars(config):
     """Return the common stars that pass all cuts, whether or not they are packed."""
     return training_table(
-        *(_catalogue(survey) for survey in pair),
+        *(catalogue(survey) for survey in config.pair()),
         labels=config.labels.names,
         by=config.match.by,
         radius=config.match.radius,
     )
-
-
-def _catalogue(survey):
-    """Read the catalogue of a survey with the cuts that are to be applied."""
-    if survey.format == OWN:
-        table, flags = _own_catalogue(survey), {}
-    else:
-        module = surveys.get(survey.format)
-        table = module.read_catalogue(survey.catalogue, survey.columns)
-        flags = module.FLAGS
-    return Catalogue(survey.name, table, survey.cuts, flags, f"{survey.where}.cuts")
-
-
-def _own_catalogue(survey):
-    """Read a table with our names, but for the columns that the survey names."""
-    try:
-        table = Table.read(survey.catalogue)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{survey.where}.catalogue: {survey.catalogue} cannot be read as a table "
-            f"({error})"
-        ) from error
-    for ours, theirs in survey.columns.items():
-        if theirs not in table.colnames:
-            hint = suggest(theirs, table.colnames)
-            raise InputError(
-                f"{survey.where}.columns.{ours}: {survey.catalogue} has no column "
-                f"{theirs!r}{hint}; it has {', '.join(table.colnames)}"
-            )
-    # Copied, not renamed: one column may serve two purposes.
-    for ours, theirs in survey.columns.items():
-        table[ours] = table[theirs]
-    return table
-
-
-def spectra_stars(config, survey):
-    """Return the star_id of every packed spectrum, for `packed.best_and_others`.
-
-    Parameters
-    ----------
-    config : Config
-    survey : config.Survey
-        Where packed spectra do not know their star (GALAH), its catalogue of repeats,
-        else its catalogue, tells.
-
-    Returns
-    -------
-    (S,) array of str
-        Empty where it is not known.
-    """
-    with open_survey(config, survey) as spectra:
-        stars = spectra.stars
-    if "star_id" in stars.colnames and np.any(stars["star_id"] != ""):
-        return np.asarray(stars["star_id"])
-    source = survey.catalogue_repeats or survey.catalogue
-    catalogue = surveys.get(survey.format).read_catalogue(source, survey.columns)
-    star_of = dict(zip(catalogue["id"], catalogue["star_id"], strict=True))
-    return np.array([str(star_of.get(name, "")) for name in stars["id"]])
 
 
 def _with_spectra(config, pair, found):
@@ -471,52 +595,3 @@ def _with_spectra(config, pair, found):
             f"surveys ({steps}); check that catalogues and spectra are of one release"
         )
     return TrainingSet(table, found.counts, found.cuts | {"spectra": cuts})
-
-
-def _labels(training, names, scale):
-    return label_array(training, [f"{name}_{scale}" for name in names])
-
-
-def _regions(survey, wavelength):
-    """Return the regions of a survey: detectors, arms, or all of the spectrum."""
-    if survey.format == OWN:
-        return [(wavelength[0], wavelength[-1])]
-    return surveys.get(survey.format).REGIONS
-
-
-def _given_normaliser(settings, wavelength, regions, floor):
-    """Return the normaliser of given pixels, or of flux that is normalised."""
-    if settings.pixels is None:
-        pixels = np.zeros(len(wavelength), bool)
-        return Normaliser(wavelength, pixels, regions, None, floor)
-    pixels = _listed_pixels(settings.pixels, len(wavelength))
-    order = ORDER if settings.order is None else settings.order
-    return Normaliser(wavelength, pixels, regions, order, floor)
-
-
-def _listed_pixels(path, n_pixels):
-    """Return the continuum pixels that a text file lists as a mask (P,)."""
-    pixels = np.zeros(n_pixels, bool)
-    try:
-        listed = np.loadtxt(path, dtype=np.int64, ndmin=1)
-        if listed.min() < 0:
-            raise IndexError(f"{listed.min()} is no pixel")
-        pixels[listed] = True
-    except (OSError, ValueError, IndexError) as error:
-        raise InputError(
-            f"{path}: no list of continuum pixels ({error}); one whole number from 0 "
-            f"to {n_pixels - 1} in each line is expected"
-        ) from error
-    return pixels
-
-
-def _censors(config, survey, wavelength, medium):
-    """Return the masks of the censored labels on a survey's grid."""
-    labels = config.labels
-    if not labels.censors:
-        return None
-    if labels.windows is None:
-        windows = default_windows(survey.format)
-    else:
-        windows = read_windows(labels.windows)
-    return censors(wavelength, medium, labels.censors, windows)

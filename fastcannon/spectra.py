@@ -296,8 +296,21 @@ class SpectraFile:
         -------
         (stop - start,) array of str
         """
+        rows, first = self._id_rows
+        with open(self.path, "rb") as handle:
+            handle.seek(first + start * rows.itemsize)
+            count = min(stop, self.n_stars) - start
+            found = np.fromfile(handle, rows, max(count, 0))
+        return np.char.rstrip(found["id"].astype(str))
+
+    @cached_property
+    def _id_rows(self):
+        """Layout of the rows of STARS, as far as the id goes, and where they begin."""
         with fits.open(self.path, memmap=True) as hdus:
-            return np.array(hdus["STARS"].data["id"][start:stop]).astype(str)
+            whole = hdus["STARS"].columns.dtype
+        width, place = whole.fields["id"]
+        layout = {"names": ["id"], "formats": [width], "offsets": [place]}
+        return np.dtype(layout | {"itemsize": whole.itemsize}), self._data["STARS"]
 
     @cached_property
     def refused(self):

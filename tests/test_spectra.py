@@ -449,11 +449,11 @@ def test_write_table_round_trip(tmp_path):
     table["logg"] = np.array([4.5, 2.5], dtype=np.float32)
     table.meta["DATE"] = "today"
     path = tmp_path / "labels.fits"
-    fitsfiles.write_table(path, table, "LABELS", header={"MODEL": ("m", "model file")})
+    fitsfiles.write_table(path, table, "LABELS", facts={"MODEL": ("m", "model file")})
     assert fitsfiles.read_kind(path) == ("LABELS", fitsfiles.TABLE_VERSION)
     with fitsfiles.open_verified(path, "LABELS", fitsfiles.TABLE_VERSION) as hdus:
-        header = hdus["LABELS"].header
-        assert (header["MODEL"], header.comments["MODEL"]) == ("m", "model file")
+        primary, header = hdus[0].header, hdus["LABELS"].header
+        assert (primary["MODEL"], primary.comments["MODEL"]) == ("m", "model file")
         assert header["TCOMM2"] == "effective temperature" and "DATE" not in header
         back = fitsfiles.hdu_to_table(hdus["LABELS"])
     assert back.colnames == table.colnames
@@ -462,7 +462,7 @@ def test_write_table_round_trip(tmp_path):
     np.testing.assert_array_equal(back["teff"], table["teff"].value)
     assert back["logg"].dtype.kind == "f" and back["logg"].dtype.itemsize == 4
     first = path.read_bytes()
-    fitsfiles.write_table(path, table, "LABELS", header={"MODEL": ("m", "model file")})
+    fitsfiles.write_table(path, table, "LABELS", facts={"MODEL": ("m", "model file")})
     assert path.read_bytes() == first
 
 

@@ -52,6 +52,9 @@ flux = "normalised"
 [match]
 by = "star_id"
 
+[gaia]
+table = "{GAIA}"
+
 [labels]
 names = ["teff", "logg", "fe_h", "alpha_fe", "vmicro", "vbroad"]
 

@@ -1,8 +1,8 @@
 """Surveys as they are published: one module per survey, found by its name.
 
-A module here gives NAME, MEDIUM, WAVELENGTH, REGIONS, FACTS, CUTS, FLAGS and the
-functions ``groups``, ``read_group``, ``is_normalised`` and ``read_catalogue``; to
-add a survey is to add such a file.
+A module here gives NAME, MEDIUM, WAVELENGTH, REGIONS, FACTS, CUTS, FLAGS, FLAG_ID,
+GOOD_SNR and the functions ``groups``, ``read_group``, ``is_normalised``,
+``read_catalogue`` and ``quality_flags``; to add a survey is to add such a file.
 """
 
 from importlib import import_module

@@ -32,12 +32,15 @@ __all__ = [
     "EXTRA_CUTS",
     "FACTS",
     "FLAGS",
+    "FLAG_ID",
+    "GOOD_SNR",
     "MEDIUM",
     "NAME",
     "REGIONS",
     "WAVELENGTH",
     "groups",
     "is_normalised",
+    "quality_flags",
     "read_catalogue",
     "read_group",
 ]
@@ -105,6 +108,8 @@ CUTS = {
     "EXTRATARG": {"without": ["DUPLICATE"]},
 }
 EXTRA_CUTS: dict[str, dict] = {}
+FLAG_ID = 1  # in a combined catalogue (Nandakumar+2022, table A1)
+GOOD_SNR = 80.0  # of labels by the Cannon (the same, section 5.3)
 
 _TELESCOPES = ("apo25m", "apo1m", "lco25m")
 _FILE = re.compile(r"(apStar|asStar|aspcapStar)C?-[^-]+-(?:l\d[^-]*-)?(.+)\.fits")
@@ -366,3 +371,20 @@ def _whole(value, bits=31, missing=0):
     """Return a header's value as int, ``missing`` where it is none of so many bits."""
     known = type(value) is int and -(2**bits) <= value < 2**bits
     return value if known else missing
+
+
+def quality_flags(table):
+    """Return flag_spectra and flag_sp_aspcap of catalogue entries.
+
+    Parameters
+    ----------
+    table : astropy Table, N rows
+        Of `read_catalogue`.
+
+    Returns
+    -------
+    spectra, pipeline : (N,) int64 arrays
+        Bits of STARFLAG; bits of ASPCAPFLAG (Nandakumar+2022, table A1).
+    """
+    spectra, pipeline = table["STARFLAG"], table["ASPCAPFLAG"]
+    return np.asarray(spectra, np.int64), np.asarray(pipeline, np.int64)

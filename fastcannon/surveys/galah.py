@@ -37,12 +37,15 @@ __all__ = [
     "EXTRA_CUTS",
     "FACTS",
     "FLAGS",
+    "FLAG_ID",
+    "GOOD_SNR",
     "MEDIUM",
     "NAME",
     "REGIONS",
     "WAVELENGTH",
     "groups",
     "is_normalised",
+    "quality_flags",
     "read_catalogue",
     "read_group",
 ]
@@ -102,6 +105,8 @@ EXTRA_CUTS = {
     }
 }
 FLAGS = {"flag_sp": FLAG_SP}
+FLAG_ID = 0  # in a combined catalogue (Nandakumar+2022, table A1)
+GOOD_SNR = 40.0  # of labels by the Cannon (the same, section 5.3)
 
 LIGHT = 299792.458  # km/s
 _LARGEST = 1e30  # of a header's numbers; beyond it they are damaged
@@ -353,3 +358,21 @@ def _number(header, *keys):
     values = (header.get(key) for key in keys)
     numbers = (v for v in values if type(v) in (int, float) and abs(v) < _LARGEST)
     return float(next(numbers, np.nan))
+
+
+def quality_flags(table):
+    """Return flag_spectra and flag_sp_aspcap of catalogue entries.
+
+    Parameters
+    ----------
+    table : astropy Table, N rows
+        Of `read_catalogue`.
+
+    Returns
+    -------
+    spectra, pipeline : (N,) int64 arrays
+        1 where flag_sp tells of a faulty reduction; bits of flag_sp
+        (Nandakumar+2022, table A1).
+    """
+    pipeline = np.asarray(table["flag_sp"], np.int64)
+    return (pipeline & FLAG_SP.value("REDUCTION_ISSUE") > 0).astype(np.int64), pipeline

@@ -1,0 +1,168 @@
+"""The work on one packed part, as functions that any process or machine can run.
+
+A task names files; its result is small. What is written is complete or not there.
+"""
+
+from collections import Counter
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from . import fitsfiles, jobs
+from .catalogue import FLAGS, Scale, catalogue_rows, clean
+from .catalogue_files import read_partition, write_partition
+from .errors import FastcannonError
+from .joining import STARS
+from .model import CannonModel
+from .repeats import Decay
+from .runfolder import PLAN
+from .spectra import SpectraFile
+
+# How many spectra inference prepares for: fixed, so that bytes do not depend on it.
+MANY = 100_000
+_MODELS = 4  # a worker keeps those of two surveys
+
+
+class Inference(NamedTuple):
+    """Labels of a packed part by some models.
+
+    Attributes
+    ----------
+    spectra : str
+        Packed part.
+    models : tuple of (path, digest)
+    paths : tuple of str
+        Tables of labels to be written.
+    plans : tuple of str
+        Digests of all that they are made from.
+    starts : int
+        Descents per spectrum.
+    n_spectra : int
+        For the progress bar.
+    """
+
+    spectra: str
+    models: tuple
+    paths: tuple
+    plans: tuple
+    starts: int
+    n_spectra: int
+
+
+class Partition(NamedTuple):
+    """Catalogue rows of a packed part on one scale.
+
+    Attributes
+    ----------
+    stars, labels : str
+        Tables of the part.
+    calibration : (path, digest)
+        File of `calibration.write`.
+    path : str
+        Parquet file to be written.
+    facts : dict
+        Provenance.
+    """
+
+    stars: str
+    labels: str
+    calibration: tuple
+    path: str
+    facts: dict
+
+
+def infer_part(task):
+    """Infer the labels of a packed part and write the tables.
+
+    Parameters
+    ----------
+    task : Inference
+
+    Returns
+    -------
+    int
+        Pixels that held no usable number.
+    """
+    prepared = [_prepared(*model, task.starts) for model in task.models]
+    facts = [{PLAN: (plan, "digest of spectra and model")} for plan in task.plans]
+    with SpectraFile(task.spectra) as spectra:
+        _, bad = jobs.infer_all(prepared, spectra, task.paths, facts, threads=1)
+    return bad
+
+
+def catalogue_part(task):
+    """Write the catalogue rows of a packed part.
+
+    Parameters
+    ----------
+    task : Partition
+
+    Returns
+    -------
+    dict
+        See `counts_of`.
+    """
+    tables = []
+    for path, kind in ((task.stars, STARS), (task.labels, jobs.LABELS)):
+        with fitsfiles.open_verified(path, kind, fitsfiles.TABLE_VERSION) as hdus:
+            tables.append(fitsfiles.hdu_to_table(hdus[kind]))
+    table = catalogue_rows(*tables, _scale(*task.calibration))
+    write_partition(task.path, table, task.facts)
+    return counts_of(table)
+
+
+def finished_partition(task):
+    """Return the counts of a partition that is there, undamaged; None if it is not.
+
+    Parameters
+    ----------
+    task : Partition
+    """
+    try:
+        table, facts = read_partition(task.path)
+    except (FastcannonError, OSError):
+        return None
+    return counts_of(table) if facts == task.facts else None
+
+
+def counts_of(table):
+    """Return the numbers of rows of a catalogue: all, clean, and with each flag."""
+    counts = {"rows": len(table), "clean": int(clean(table).sum())}
+    for name in ("flag_Cannon_dist", "flag_survey", "flag_snr"):
+        counts[name] = int((np.asarray(table[name]) != 0).sum())
+    counts["training stars"] = int((np.asarray(table["flag_training"]) == 0).sum())
+    ours = np.asarray(table["flag_fastcannon"])
+    for name, bit in FLAGS.items():
+        counts[name] = int((ours & bit > 0).sum())
+    return counts
+
+
+def add_counts(found):
+    """Return the sums of `counts_of` of several partitions."""
+    total = Counter()
+    for counts in found:
+        total.update(counts)
+    return dict(total)
+
+
+@lru_cache(_MODELS)
+def _prepared(path, digest, starts):
+    """Return a model made ready; the digest tells a file that was replaced."""
+    model = CannonModel.read(path)
+    return jobs.Prepared(model, model.inferrer(starts, MANY))
+
+
+@lru_cache(_MODELS)
+def _scale(path, digest):
+    """Return the calibration of a case."""
+    import json
+
+    found = json.loads(Path(path).read_text(encoding="ascii"))
+    arrays = {
+        name: np.array(found[name], dtype=float)
+        for name in ("training", "rms", "factors")
+    }
+    decays = [None if d is None else Decay(*d) for d in found["decays"]]
+    return Scale(**(found | arrays | {"decays": decays}))

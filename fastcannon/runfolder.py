@@ -1,0 +1,254 @@
+"""The output folder of a run: its lock, its settings, its log and its names of files.
+
+======================================== ===========================================
+run.json                                 the settings that everything here was made with
+run.log                                  what was said, with times
+packed/SURVEY/part-*.fits                spectra, see `pack`
+training.fits                            common stars that pass all cuts
+differences.ecsv                         differences of the scales (`differences`)
+models/SURVEY-on-SCALE.fits              trained on SURVEY's spectra, SCALE's labels
+validation/SURVEY-on-SCALE.fits          given and out-of-fold labels
+labels/SURVEY-on-SCALE/part-*.fits       labels of all packed spectra
+stars/SURVEY/part-*.fits                 survey and Gaia values of the packed spectra
+left_out/SURVEY.fits                     spectra and entries that have no row, and why
+factors.ecsv, precision.ecsv             errors from repeats (`calibration`)
+differences-SCALE-scaled.ecsv            what is left of the differences
+catalogues/SCALE-scaled.fits             one scale, all stars of both surveys
+catalogues/SCALE-scaled/*.parquet        the same in partitions
+summary.json, manifest.sha256            counts of every step; checksums of all files
+======================================== ===========================================
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+from . import fitsfiles
+from .errors import FastcannonError, InputError, WriteError
+
+STATE, LOG, LOCK = "run.json", "run.log", ".lock"
+SUMMARY, MANIFEST = "summary.json", "manifest.sha256"
+STATE_VERSION = 1  # to be raised when the same settings give other bytes
+PLAN = "PLAN"  # keyword of files: the digest of all that they were made from
+SHOWN = 5  # changed settings that an error names
+# What only says how the work is done, not what comes out.
+_FREE = ("path", "output", "where", "folder", "processes")
+
+
+class RunFolder:
+    """The folder that a run writes into.
+
+    Parameters
+    ----------
+    config : Config
+    """
+
+    def __init__(self, config):
+        self.path = Path(config.output)
+        self.config = config
+
+    @contextmanager
+    def locked(self):
+        """Hold the folder against a second run; the lock ends with the process.
+
+        Raises
+        ------
+        InputError
+            Another run holds it, or it was made with other settings.
+        WriteError
+            It cannot be made or locked.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            handle = open(self.path / LOCK, "w")
+        except OSError as error:
+            raise WriteError(
+                f"{self.path} cannot be made ({error.strerror}); give another folder "
+                "as output.folder"
+            ) from error
+        with handle:
+            if not _lock(handle, self.path):
+                raise InputError(
+                    f"{self.path}: another run works in this folder; wait for it, or "
+                    "choose another output.folder"
+                )
+            self._claim()
+            yield
+
+    def busy(self):
+        """Return whether a run works in the folder now."""
+        if not (self.path / LOCK).exists():
+            return False
+        with open(self.path / LOCK, "r+") as handle:
+            return not _lock(handle, self.path)
+
+    def _claim(self):
+        """Keep the settings, or refuse those that differ from the ones kept."""
+        now = settings(self.config)
+        path = self.path / STATE
+        if path.exists():
+            changed = _changes(_read_state(path), now)
+            if changed:
+                raise InputError(
+                    f"{path}: this folder was made with other settings: "
+                    f"{'; '.join(changed)}. Old and new parts are not mixed: put the "
+                    "settings back, or choose another output.folder (links to its "
+                    "packed/ save the packing)"
+                )
+        write_json(path, now)
+
+    def log(self, text):
+        """Append lines to the log, with the time."""
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
+        with open(self.path / LOG, "a", encoding="utf-8") as handle:
+            handle.writelines(f"{stamp} {line}\n" for line in text.splitlines())
+
+    def packed(self, survey):
+        """Return the folder of a survey's packed spectra."""
+        return self.path / "packed" / survey.name
+
+    def made(self, kind, name):
+        """Return the path of a file to be written, its folder made."""
+        path = self.path / kind / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def settings(config):
+    """Return all settings that a result depends on: dict of key to plain value.
+
+    Catalogues count with their size and time of change.
+    """
+    found = {"version": STATE_VERSION}
+    _flatten(config, "", found)
+    return found
+
+
+def digest(*things):
+    """Return the digest of plain values, 32 hexadecimal digits."""
+    text = json.dumps(things, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def file_digest(path):
+    """Return the digest of a file's bytes, 32 hexadecimal digits."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()[:32]
+
+
+def finished(path, kind, plan, version=fitsfiles.TABLE_VERSION):
+    """Return whether a file of this kind and plan is there, undamaged.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+    plan : str
+        Digest of all that the file is made from.
+    version : int
+        Of the format of the file.
+
+    Raises
+    ------
+    InputError
+        It is there and undamaged, but made from something else.
+    """
+    try:
+        primary = fitsfiles.check_layout(path, kind, version)[0].header
+        fitsfiles.verify_checksums(path)
+    except (FastcannonError, OSError):
+        return False
+    refuse_other(path, primary.get(PLAN), plan)
+    return True
+
+
+def refuse_other(path, found, plan):
+    """Refuse a file that was made from something else.
+
+    Raises
+    ------
+    InputError
+        The two digests differ.
+    """
+    if found != plan:
+        raise InputError(
+            f"{path} was made from other spectra, labels or models ({PLAN} is "
+            f"{found}; {plan} expected) and is not mixed with new parts: remove "
+            f"{path.parent} and what was made from it, or choose another output.folder"
+        )
+
+
+def write_json(path, content):
+    """Write plain values as JSON, atomically and in a fixed order."""
+    text = json.dumps(content, indent=1, sort_keys=True, default=str)
+    with fitsfiles.atomic_path(path) as temporary:
+        Path(temporary).write_text(text + "\n", encoding="ascii")
+
+
+def _lock(handle, folder):
+    """Take the lock of a folder; return whether it was free."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        raise WriteError(
+            f"{folder}: files cannot be locked there ({error.strerror}); choose a "
+            "folder on another disk"
+        ) from error
+    return True
+
+
+def _read_state(path):
+    try:
+        return json.loads(path.read_text(encoding="ascii"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}); remove it if the folder is to be used"
+        ) from error
+
+
+def _changes(before, now):
+    """Return what differs between two sets of settings, as texts."""
+    now = json.loads(json.dumps(now, default=str))
+    changed = [
+        f"{key} was {before.get(key)!r} and is {now.get(key)!r}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    ]
+    more = [f"and {len(changed) - SHOWN} more"] if len(changed) > SHOWN else []
+    return changed[:SHOWN] + more
+
+
+def _flatten(value, key, found):
+    """Put the plain values below a value into a dict, by their keys."""
+    if is_dataclass(value):
+        value = {
+            field.name: getattr(value, field.name)
+            for field in fields(value)
+            if field.name not in _FREE
+        }
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _flatten(item, f"{key}.{name}" if key else str(name), found)
+    elif isinstance(value, Path):
+        found[key] = [value.name, *_stat(value)]
+    elif isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value):
+        for number, item in enumerate(value):
+            _flatten(item, f"{key}[{number}]", found)
+    else:
+        found[key] = value
+
+
+def _stat(path):
+    """Return size and time of change of a file; zeros if it is not there."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns

@@ -1,0 +1,102 @@
+"""What a configuration names: the catalogues and the packed spectra of its surveys."""
+
+import numpy as np
+from astropy.table import Table
+
+from . import surveys
+from .config import OWN
+from .cuts import suggest
+from .errors import InputError
+from .match import Catalogue
+from .packed import PackedSurvey, rows_of
+from .runfolder import RunFolder
+
+
+def open_survey(config, survey):
+    """Open the packed spectra of a survey, or its own spectra files."""
+    if survey.format == OWN:
+        return PackedSurvey(survey.files())
+    return PackedSurvey.open(RunFolder(config).packed(survey))
+
+
+def catalogue(survey):
+    """Read the catalogue of a survey with the cuts that are to be applied.
+
+    Parameters
+    ----------
+    survey : config.Survey
+
+    Returns
+    -------
+    match.Catalogue
+
+    Raises
+    ------
+    InputError
+        It cannot be read, or a column is missing.
+    """
+    if survey.format == OWN:
+        table, flags = _own_catalogue(survey), {}
+    else:
+        module = surveys.get(survey.format)
+        table = module.read_catalogue(survey.catalogue, survey.columns)
+        flags = module.FLAGS
+    return Catalogue(survey.name, table, survey.cuts, flags, f"{survey.where}.cuts")
+
+
+def star_ids(survey, spectra, table):
+    """Return the star_id of packed spectra.
+
+    Parameters
+    ----------
+    survey : config.Survey
+        Where packed spectra do not know their star (GALAH), its catalogue of repeats,
+        then its catalogue, tell.
+    spectra : astropy Table
+        With id and, where it is known, star_id.
+    table : astropy Table
+        The survey's catalogue.
+
+    Returns
+    -------
+    (S,) array of str
+        Empty where it is not known.
+    """
+    if "star_id" in spectra.colnames and np.any(spectra["star_id"] != ""):
+        return np.asarray(spectra["star_id"]).astype(str)
+    found = np.full(len(spectra), "", dtype="U32")
+    if survey.catalogue_repeats is not None:
+        module = surveys.get(survey.format)
+        repeats = module.read_catalogue(survey.catalogue_repeats, survey.columns)
+        _look_up(found, spectra["id"], repeats)
+    _look_up(found, spectra["id"], table)
+    return found
+
+
+def _look_up(found, ids, table):
+    """Fill in the stars that are not known yet and that a catalogue knows."""
+    rows = rows_of(ids, table["id"])
+    known = (rows >= 0) & (found == "")
+    found[known] = np.asarray(table["star_id"])[rows[known]]
+
+
+def _own_catalogue(survey):
+    """Read a table with our names, but for the columns that the survey names."""
+    try:
+        table = Table.read(survey.catalogue)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{survey.where}.catalogue: {survey.catalogue} cannot be read as a table "
+            f"({error})"
+        ) from error
+    for ours, theirs in survey.columns.items():
+        if theirs not in table.colnames:
+            hint = suggest(theirs, table.colnames)
+            raise InputError(
+                f"{survey.where}.columns.{ours}: {survey.catalogue} has no column "
+                f"{theirs!r}{hint}; it has {', '.join(table.colnames)}"
+            )
+    # Copied, not renamed: one column may serve two purposes.
+    for ours, theirs in survey.columns.items():
+        table[ours] = table[theirs]
+    return table
