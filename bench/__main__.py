@@ -11,7 +11,7 @@ import numpy as np
 
 from fastcannon.parallel import thread_count
 
-from . import accuracy, memory, speed, surveys
+from . import accuracy, catalogue, crossrun, distance, memory, speed, surveys
 from .realdata import bovy_model, data_folder
 from .results import HERE, table, update_readme, write
 from .survey import draw_spectra, make_survey
@@ -19,6 +19,7 @@ from .survey import draw_spectra, make_survey
 PARTS = (
     *("accuracy", "inference", "methods", "training", "threads", "memory"),
     *("simulation", "packing", "reading"),
+    *("pipeline", "trainings", "distance", "catalogue"),
 )
 
 
@@ -73,6 +74,10 @@ RUN = {
     "simulation": surveys.bench_simulation,
     "packing": surveys.bench_packing,
     "reading": surveys.bench_reading,
+    "pipeline": crossrun.bench_pipeline,
+    "trainings": crossrun.bench_trainings,
+    "distance": distance.bench_distance,
+    "catalogue": lambda threads: catalogue.bench_catalogue(),
 }
 
 if __name__ == "__main__":

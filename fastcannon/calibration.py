@@ -49,6 +49,9 @@ def calibrate(config, case, label_paths, joined):
     Used are spectra without a flag: converged, one minimum, chi2 and distance to the
     training set within their limits. Factors are from visits with each other (eq. 6),
     the precision from the best spectrum of a star with each of its others (fig. 9).
+    The robust factor is the one that is used: wild pairs, one in a hundred, raise the
+    paper's by a third, and the errors would then hold four stars of five, not two of
+    three. Both are in the table of factors.
 
     Parameters
     ----------
@@ -72,9 +75,7 @@ def calibrate(config, case, label_paths, joined):
     found = read_rows(label_paths, joined.starts, rows)
     labels = label_array(found, names)
     errors = label_array(found, [f"e_{name}" for name in names])
-    distance = training_distance(label_array(found, near), training, rms)
-    good = (np.asarray(found["status"]) & _UNUSABLE == 0) & (found["minima"] == 1)
-    good &= (found["r_chi2"] <= limit) & (distance <= distance_limit(len(near)))
+    good = unflagged(found, training, rms, limit)
     star = np.where(good, joined.star[rows].astype(str), "")
     pairs = independent_pairs(star, joined.visit[rows])
     factors = error_factors(labels, errors, star, pairs, seed=config.model.seed)
@@ -85,10 +86,10 @@ def calibrate(config, case, label_paths, joined):
         label_names=tuple(names),
         training=training,
         rms=rms,
-        factors=factors.factor,
+        factors=factors.robust,
         decays=decays,
         r_chi2_limit=limit,
-        has_repeats=bool(np.isfinite(factors.factor).all()),
+        has_repeats=bool(np.isfinite(factors.robust).all()),
     )
     counts = {
         "spectra of stars with several": len(rows),
@@ -96,6 +97,27 @@ def calibrate(config, case, label_paths, joined):
         "pairs of independent spectra": len(pairs),
     }
     return Calibrated(scale, factors, bins, counts)
+
+
+def unflagged(found, training, rms, limit):
+    """Return which inferred labels can be trusted, (S,) mask.
+
+    Parameters
+    ----------
+    found : astropy Table, S rows
+        Labels, status, minima and r_chi2.
+    training : (N, L) array, label units
+        Those of DISTANCE_LABELS that the labels have, in that order.
+    rms : (L,) array, label units
+        Of their cross-validation.
+    limit : float
+        Of r_chi2.
+    """
+    near = [name for name in DISTANCE_LABELS if name in found.colnames]
+    distance = training_distance(label_array(found, near), training, rms)
+    good = (np.asarray(found["status"]) & _UNUSABLE == 0) & (found["minima"] == 1)
+    good &= (found["r_chi2"] <= limit) & (distance <= distance_limit(len(near)))
+    return np.asarray(good)
 
 
 def chi2_limit(r_chi2):

@@ -13,8 +13,10 @@ from astropy.table import Table
 
 from . import fitsfiles, jobs, surveys
 from .arrays import label_array
+from .catalogue import columns
 from .censors import censors, default_windows, read_windows
 from .config import OWN
+from .distance import DISTANCE_LABELS, NEIGHBOURS
 from .errors import InputError
 from .model import CannonModel
 from .modelfile import KIND, VERSION
@@ -82,6 +84,28 @@ def check(config, survey):
         _listed_pixels(survey.continuum.pixels, len(module.WAVELENGTH))
 
 
+def check_labels(config):
+    """Find sets of labels of which no catalogue can be made.
+
+    Parameters
+    ----------
+    config : Config
+
+    Raises
+    ------
+    InputError
+        None of them tells the distance to the training set, or two have one name in
+        catalogues.
+    """
+    names = config.labels.names
+    if not set(names) & set(DISTANCE_LABELS):
+        raise InputError(
+            f"{config.path}: labels.names are {', '.join(names)}; the distance to the "
+            f"training set needs at least one of {', '.join(DISTANCE_LABELS)}"
+        )
+    columns(names)
+
+
 def check_training(config, training):
     """Find labels and numbers of stars that no model can be trained on.
 
@@ -94,9 +118,16 @@ def check_training(config, training):
     Raises
     ------
     InputError
-        A label is the same for all stars of a survey.
+        There are fewer stars than neighbours in the distance to the training set, or a
+        label is the same for all stars of a survey.
     """
     names = config.labels.names
+    if len(training) < NEIGHBOURS:
+        raise InputError(
+            f"{config.path}: {len(training)} common stars pass all cuts; {NEIGHBOURS} "
+            "are the fewest that the distance to the training set can be measured "
+            "with: loosen cuts"
+        )
     for survey in config.pair():
         for name, values in zip(
             names, labels_of(training, names, survey.name).T, strict=True
@@ -107,12 +138,24 @@ def check_training(config, training):
                     f"{len(values)} training stars; leave it out of labels.names, or "
                     "name another column in columns"
                 )
-    terms = len(CannonModel(names, degree=config.model.degree).terms)
-    if len(training) < STARS_PER_TERM * terms:
+
+
+def warn_of_few(config, training):
+    """Warn of fewer training stars than `STARS_PER_TERM` for each term of the model.
+
+    Parameters
+    ----------
+    config : Config
+    training : astropy Table
+        Of `run.match_surveys`.
+    """
+    model = CannonModel(config.labels.names, degree=config.model.degree)
+    needed = STARS_PER_TERM * len(model.terms)
+    if len(training) < needed:
         warnings.warn(
-            f"{len(training)} training stars for {terms} terms of the model; "
-            f"{STARS_PER_TERM * terms} or more are needed for labels that can be "
-            "trusted: loosen cuts or use fewer labels",
+            f"{len(training)} training stars for {len(model.terms)} terms of the "
+            f"model; {needed} or more are needed for labels that can be trusted: "
+            "loosen cuts or use fewer labels",
             stacklevel=2,
         )
 

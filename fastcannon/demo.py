@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 from astropy.table import Table, vstack
 from tqdm import tqdm
@@ -70,7 +71,8 @@ def _compare_with_truth(config, truth):
 
 def read_labels(folder):
     """Return the labels of all parts of a packed survey as one table."""
-    return vstack([Table.read(path) for path in sorted(folder.glob("part-*.fits"))])
+    tables = [Table.read(path) for path in sorted(folder.glob("part-*.fits"))]
+    return vstack(tables, metadata_conflicts="silent")
 
 
 def true_labels(truth, survey, scale, names, ids):
@@ -92,7 +94,21 @@ def true_labels(truth, survey, scale, names, ids):
     """
     with fits.open(truth) as hdus:
         stars = hdu_to_table(hdus["STARS"])
-        hidden = label_array(stars, [f"{name}_{scale}_scale" for name in names])
+    hidden = label_array(stars, [f"{name}_{scale}_scale" for name in names])
+    return hidden[truth_stars(truth, survey, ids)]
+
+
+def truth_stars(truth, survey, ids):
+    """Return the row of STARS in the truth of each simulated spectrum, (S,) int array.
+
+    Parameters
+    ----------
+    truth : str or Path
+    survey : {"apogee", "galah"}
+    ids : sequence of S str
+        Of the spectra, as packed.
+    """
+    with fits.open(truth) as hdus:
         if survey == "galah":
             spectra = hdu_to_table(hdus["SPECTRA"])
             own = spectra["sobject_id"].astype(str)
@@ -102,7 +118,7 @@ def true_labels(truth, survey, scale, names, ids):
             own = [".".join(row) for row in spectra[parts].iterrows()]
     star_of = dict(zip(own, spectra["star"], strict=True))
     # Visits have the id of the combined spectrum and a number.
-    return hidden[[star_of[str(name).partition(".v")[0]] for name in ids]]
+    return np.array([star_of[str(name).partition(".v")[0]] for name in ids])
 
 
 def _bar(total, unit):

@@ -3,6 +3,7 @@
 A task names files; its result is small. What is written is complete or not there.
 """
 
+import json
 from collections import Counter
 from functools import lru_cache
 from pathlib import Path
@@ -156,9 +157,12 @@ def _prepared(path, digest, starts):
 
 @lru_cache(_MODELS)
 def _scale(path, digest):
-    """Return the calibration of a case."""
-    import json
+    """Return the calibration of a case; the digest tells a file that was replaced."""
+    return read_scale(path)
 
+
+def read_scale(path):
+    """Return the `catalogue.Scale` that `calibration.write_scale` wrote."""
     found = json.loads(Path(path).read_text(encoding="ascii"))
     arrays = {
         name: np.array(found[name], dtype=float)

@@ -107,7 +107,8 @@ def run_all(config, say, bar, workers=None, address=None):
 def check(config):
     """Find mistakes that would show only after hours of packing.
 
-    Catalogues are read, matched and cut, continuum pixels and line windows read.
+    Catalogues are read, matched and cut, continuum pixels and line windows read, the
+    training labels looked at.
 
     Parameters
     ----------
@@ -116,9 +117,14 @@ def check(config):
     Raises
     ------
     InputError
-        See `match_surveys`, `cases.check`, `joining.read_gaia`.
+        See `match_surveys`, `cases.check_labels`, `cases.check_training`,
+        `cases.check`, `joining.read_gaia`.
     """
-    _common_stars(config)
+    cases.check_labels(config)
+    training = _common_stars(config).table
+    for name in config.labels.empirical_vmicro:
+        _replace_vmicro(training, name)
+    cases.check_training(config, training)
     read_gaia(config)
     for survey in config.pair():
         cases.check(config, survey)
@@ -208,6 +214,7 @@ def match_surveys(config):
     for name in config.labels.empirical_vmicro:
         _replace_vmicro(found.table, name)
     cases.check_training(config, found.table)
+    cases.warn_of_few(config, found.table)
     table = fitsfiles.without_odd_units(found.table)
     fitsfiles.write_table(config.output / "training.fits", table, jobs.TRAINING)
     _write_text(config.output / "differences.ecsv", differences)
