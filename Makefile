@@ -5,6 +5,9 @@
 # make bench   benchmarks; each checks its answer before it is timed
 # make bench-kernels   every kernel alone, against bench/baseline.json
 # make bench-million   memory of packing a million stars; half an hour
+# make bench-galaxy    a run on 20,000 + 20,000 simulated stars against its truth;
+#                      half an hour, 30 GB
+# make bench-kills     runs killed at random moments end in the same bytes
 # Each target first makes .venv and installs what it needs. Another Python:
 # make test PYTHON=python3.12
 
@@ -13,7 +16,7 @@ BIN := .venv/bin
 READY := .venv/installed
 KERNEL_TESTS := $(wildcard tests/test_kernels_*.py) tests/test_continuum.py
 
-.PHONY: demo test check bench bench-kernels bench-million clean
+.PHONY: demo test check bench bench-kernels bench-million bench-galaxy bench-kills clean
 
 demo: $(READY)
 	$(BIN)/python -m fastcannon.demo --out demo $(if $(DATA),--data "$(DATA)")
@@ -41,8 +44,14 @@ bench-kernels: $(READY)
 bench-million: $(READY)
 	$(BIN)/python -m bench.million
 
+bench-galaxy: $(READY)
+	$(BIN)/python -m bench.galaxy galaxy
+
+bench-kills: $(READY)
+	$(BIN)/python -m bench.kills
+
 clean:
-	rm -rf .venv .venv-peers demo bench/kernels.json .coverage build *.egg-info
+	rm -rf .venv .venv-peers demo galaxy bench/kernels.json .coverage build *.egg-info
 
 $(READY): setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \

@@ -154,7 +154,7 @@ def _scaling(tasks):
     """Two processes against one; Dask against processes; the same bytes."""
     seconds = {1: [], 2: [], "dask": []}
     cluster = LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
     )
     with (
         cluster,

@@ -13,8 +13,7 @@ import fcntl
 import hashlib
 import json
 import os
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -24,7 +23,8 @@ from astropy.table import Table
 
 from . import fitsfiles, surveys
 from .errors import FastcannonError, InputError, WriteError, check_whole
-from .parallel import ranges, run_processes
+from .parallel import ranges
+from .scheduler import open_workers
 from .spectra import KIND, REFUSED_COLUMNS, VERSION, SpectraFile, SpectraWriter
 
 STARS_PER_PART = 4096
@@ -78,6 +78,7 @@ def pack(
     stars_per_part=STARS_PER_PART,
     processes=None,
     progress=None,
+    run=None,
 ):
     """Pack the spectra of a survey.
 
@@ -97,6 +98,8 @@ def pack(
         Default: as many as cores; the bytes do not depend on it.
     progress : callable, optional
         Called with the number of groups done.
+    run : callable, optional
+        Workers that are there already, of `scheduler.open_workers`.
 
     Returns
     -------
@@ -118,7 +121,8 @@ def pack(
         todo = [part for part in parts if not _finished(part)]
         advance = progress or (lambda count: None)
         advance(_n_groups(parts) - _n_groups(todo))
-        _run(todo, processes, advance)
+        with nullcontext(run) if run else open_workers(processes) as work:
+            work(pack_part, todo, lambda part: advance(len(part.groups)))
         packing = _summary(parts, len(parts) - len(todo))
         _write_refused(folder / REFUSED_LIST, packing.refused)
     return packing
@@ -250,19 +254,6 @@ def _finished(part):
     except (FastcannonError, OSError):
         return False
     return True
-
-
-def _run(parts, processes, advance):
-    """Pack parts, each in a process."""
-    try:
-        run_processes(
-            pack_part, parts, processes, lambda part: advance(len(part.groups))
-        )
-    except BrokenProcessPool as error:
-        raise WriteError(
-            "a packing process was ended from outside (out of memory?); start again, "
-            "with fewer processes: finished parts are kept"
-        ) from error
 
 
 def _append(writer, survey, rows):

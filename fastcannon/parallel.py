@@ -1,4 +1,4 @@
-"""Blocks of rows over threads, with BLAS held to one thread each; tasks over processes.
+"""Blocks of rows over threads, with BLAS held to one thread each.
 
 Each task runs one block with single-threaded BLAS and serial kernels that
 release the interpreter lock. That is as fast as parallel kernels, gives the
@@ -7,16 +7,10 @@ cores that the kernels need.
 """
 
 import math
-import multiprocessing
 import os
 import threading
-from concurrent.futures import (
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    as_completed,
-)
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from multiprocessing.connection import wait as wait_for
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -104,60 +98,3 @@ def ahead(items):
         while (item := coming.result()) is not end:
             coming = reader.submit(next, items, end)
             yield item
-
-
-def run_processes(function, tasks, processes=None, advance=None):
-    """Run ``function(task)`` for every task, each in one of several processes.
-
-    Parameters
-    ----------
-    function : callable
-        Of a module's top level.
-    tasks : sequence
-        Anything that can be sent to a process.
-    processes : int, optional
-        Default: every core this process may use. With one, no process is started.
-    advance : callable, optional
-        Called with each finished task (for a progress bar).
-
-    Returns
-    -------
-    list
-        The results, in the order of the tasks.
-
-    Raises
-    ------
-    BrokenProcessPool
-        A process was ended from outside.
-    """
-    advance = advance or (lambda task: None)
-    processes = min(thread_count(processes), len(tasks))
-    if processes <= 1:
-        results = []
-        for task in tasks:
-            results.append(function(task))
-            advance(task)
-        return results
-    # Spawned, because a fork after threads have run may hang.
-    context = multiprocessing.get_context("spawn")
-    results = [None] * len(tasks)
-    with ProcessPoolExecutor(processes, context, end_with_parent) as team:
-        try:
-            running = {team.submit(function, task): i for i, task in enumerate(tasks)}
-            for future in as_completed(running):
-                i = running.pop(future)
-                results[i] = future.result()
-                advance(tasks[i])
-        finally:
-            team.shutdown(wait=True, cancel_futures=True)
-    return results
-
-
-def end_with_parent():
-    """End this process when its parent ends, however that is killed."""
-
-    def wait():
-        wait_for([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()

@@ -74,7 +74,7 @@ def run_all(config, say, bar, workers=None, address=None):
             say(line)
             folder.log(line)
 
-        packings = pack_surveys(config, tell, bar, workers)
+        packings = pack_surveys(config, tell, bar, run=run)
         found, counts = report_match(config, tell)
         summary = {
             "configuration": digest(settings(config)),
@@ -130,7 +130,7 @@ def check(config):
         cases.check(config, survey)
 
 
-def pack_surveys(config, say, bar, processes=None):
+def pack_surveys(config, say, bar, processes=None, run=None):
     """Pack all surveys of a configuration that come in the surveys' own files.
 
     Parameters
@@ -140,6 +140,8 @@ def pack_surveys(config, say, bar, processes=None):
         As in `run_all`.
     processes : int, optional
         Default: as configured.
+    run : callable, optional
+        Workers that are there already, of `scheduler.open_workers`.
 
     Returns
     -------
@@ -158,6 +160,7 @@ def pack_surveys(config, say, bar, processes=None):
                 config.pack.stars_per_part,
                 processes or config.pack.processes,
                 progress.update,
+                run,
             )
         for line in _packing_lines(survey.name, packings[survey.name]):
             say(line)

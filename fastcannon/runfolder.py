@@ -78,6 +78,7 @@ class RunFolder:
                     "choose another output.folder"
                 )
             self._claim()
+            self._sweep()
             yield
 
     def busy(self):
@@ -101,6 +102,12 @@ class RunFolder:
                     "packed/ save the packing)"
                 )
         write_json(path, now)
+
+    def _sweep(self):
+        """Remove what killed runs left half written; `pack` does it for its own."""
+        for path in self.path.rglob(".*.tmp"):
+            if self.path / "packed" not in path.parents:
+                path.unlink(missing_ok=True)
 
     def log(self, text):
         """Append lines to the log, with the time."""

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import pickle
 import signal
+import threading
 import traceback
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
@@ -19,7 +20,7 @@ from multiprocessing.connection import wait as wait_for
 
 from . import __version__
 from .errors import InputError, WriteError, check_whole
-from .parallel import end_with_parent, single_threaded_blas, thread_count
+from .parallel import single_threaded_blas, thread_count
 
 LOSSES = 3  # workers that one task may take with it
 CONNECT_SECONDS = 10  # until a scheduler has to answer
@@ -242,11 +243,21 @@ def _end(process, pipe):
 def _serve(pipe):
     """Answer tasks until the other end of the pipe is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent ends us
-    end_with_parent()
+    _end_with_parent()
     os.environ.update(_ONE_THREAD)  # for libraries that are loaded from now on
     with suppress(EOFError):
         while True:
             pipe.send_bytes(_answer(pipe.recv_bytes()))
+
+
+def _end_with_parent():
+    """End this process when its parent ends, however that is killed."""
+
+    def wait():
+        wait_for([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _answer(message):

@@ -1,13 +1,13 @@
 """Two simulated surveys of one Galaxy, with all their files, in one call."""
 
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 from astropy.table import hstack
 
-from ..errors import InputError, WriteError, check_whole
-from ..parallel import run_processes, thread_count
+from ..errors import InputError, check_whole
+from ..parallel import thread_count
+from ..scheduler import open_workers
 from . import (
     apogee_files,
     catalogue_files,
@@ -177,15 +177,8 @@ def _blocks(stars, rows):
 
 def _run(jobs, processes, advance):
     """Run the tasks (function, arguments) and return the sum of what they return."""
-    try:
-        return sum(
-            run_processes(_do, jobs, processes, lambda job: advance(_n_stars(job)))
-        )
-    except BrokenProcessPool as error:
-        raise WriteError(
-            "a simulating process was ended from outside (out of memory?); remove the "
-            "folder and start again, with fewer processes"
-        ) from error
+    with open_workers(processes) as run:
+        return sum(run(_do, jobs, lambda job: advance(_n_stars(job))))
 
 
 def _do(job):
