@@ -11,7 +11,16 @@ import numpy as np
 
 from fastcannon.parallel import thread_count
 
-from . import accuracy, catalogue, crossrun, distance, memory, speed, surveys
+from . import (
+    accuracy,
+    catalogue,
+    crossrun,
+    distance,
+    memory,
+    parent,
+    speed,
+    surveys,
+)
 from .realdata import bovy_model, data_folder
 from .results import HERE, table, update_readme, write
 from .survey import draw_spectra, make_survey
@@ -19,7 +28,7 @@ from .survey import draw_spectra, make_survey
 PARTS = (
     *("accuracy", "inference", "methods", "training", "threads", "memory"),
     *("simulation", "packing", "reading"),
-    *("pipeline", "trainings", "distance", "catalogue"),
+    *("pipeline", "trainings", "distance", "catalogue", "parent"),
 )
 
 
@@ -78,6 +87,7 @@ RUN = {
     "trainings": crossrun.bench_trainings,
     "distance": distance.bench_distance,
     "catalogue": lambda threads: catalogue.bench_catalogue(),
+    "parent": lambda threads: parent.bench_parent(),
 }
 
 if __name__ == "__main__":

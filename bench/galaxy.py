@@ -35,6 +35,7 @@ from .results import at_least, at_most, only, table
 
 STARS, OVERLAP = 20_000, 6_500  # a third of the overlap passes the paper's cuts
 OUTSIDE = ("cool", "hot")  # stages of stars that are planted outside the overlap
+GATED = ("fe_h", "alpha_fe")  # labels that the paper brings together
 SAMPLE = 1500  # spectra whose noise-free twins are inferred
 UNUSABLE = sum(
     FLAGS[name] for name in ("NO_DATA", "NOT_CONVERGED", "SINGULAR", "CHI2_OUTLIER")
@@ -79,25 +80,24 @@ def compare(config, truth):
 def differences(config, names, pair):
     """Scatter and trend of the differences on either scale, training stars."""
     rows, before = [], _scatters(config.output / "differences.ecsv")
+    training = Table.read(config.output / "training.fits")
     for scale in pair:
         after = _scatters(config.output / f"differences-{scale}-scaled.ecsv")
-        training = Table.read(config.output / "training.fits")
         labels = {s: _training_labels(config, s, scale, training) for s in pair}
         for k, name in enumerate(names):
-            what = f"{scale}-scaled {name}"
+            what = f"{scale}-scaled {name}, differences"
+            gate = at_most if name in GATED else _ungated
             ratio = after[name] / before[name]
-            must = name in ("fe_h", "alpha_fe")
-            row = at_most if must else (lambda w, v, _, unit: only(w, v, unit))
-            rows.append(
-                row(f"{what}: scatter of differences / the pipelines'", ratio, 0.65, "")
-            )
-            teff = training[f"teff_{scale}"] / 1000.0
-            difference = labels[pair[0]][:, k] - labels[pair[1]][:, k]
-            slope, error = _slope(np.asarray(teff), difference)
-            row = at_most if must else (lambda w, v, _, unit: only(w, v, unit))
-            rows.append(
-                row(f"{what}: |slope with Teff|", abs(slope / error), 2.0, "sigma")
-            )
+            rows.append(gate(f"{what}: scatter / the pipelines'", ratio, 0.65, ""))
+            teff = np.asarray(training[f"teff_{scale}"]) / 1000.0
+            slope, error = _slope(teff, labels[pair[0]][:, k] - labels[pair[1]][:, k])
+            given = [np.asarray(training[f"{name}_{survey}"], float) for survey in pair]
+            own, _ = _slope(teff, given[0] - given[1])
+            rows += [
+                gate(f"{what}: |slope with Teff|", abs(slope / error), 2.0, "sigma"),
+                only(f"{what}: slope per 1000 K", slope),
+                only(f"{what}: the pipelines' slope per 1000 K", own),
+            ]
     return rows
 
 
@@ -217,6 +217,11 @@ def _training_labels(config, survey, scale, training):
     row_of = {name: i for i, name in enumerate(found["id"])}
     rows = [row_of[name] for name in training[f"id_{survey}"]]
     return np.column_stack([found[name][rows] for name in config.labels.names])
+
+
+def _ungated(what, value, limit, unit=""):
+    """Return a row for information where another has a limit."""
+    return only(what, value, unit)
 
 
 def _scatters(path):
