@@ -8,10 +8,9 @@ import numpy as np
 from astropy.table import Table
 from distributed import LocalCluster
 
-from fastcannon import CannonModel, fitsfiles
+from fastcannon import CannonModel, fitsfiles, jobs
 from fastcannon.calibration import write_scale
 from fastcannon.catalogue import COLUMNS, Scale
-from fastcannon.joining import STARS
 from fastcannon.normalise import Normaliser
 from fastcannon.parts import Inference, Partition, catalogue_part, infer_part
 from fastcannon.repeats import Decay
@@ -65,7 +64,7 @@ def make_parts(folder, normalised):
     )
     model.write(model_path)
     stars, scale = folder / f"stars-{kind}.fits", folder / f"scale-{kind}.json"
-    fitsfiles.write_table(stars, _stars(ids, labels), STARS)
+    fitsfiles.write_table(stars, _stars(ids, labels), jobs.STARS)
     calibration = str(scale), write_scale(scale, _scale(model, rng))
     tasks = []
     for number in range(PARTS):

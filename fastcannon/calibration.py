@@ -20,6 +20,7 @@ from .repeats import Factors, error_factors, fit_precision, precision_bins
 from .result import STAR_STATUS
 from .runfolder import file_digest, write_json
 
+FEWEST_STARS = 20  # with repeats: a factor from fewer is uncertain by a fifth or more
 CHI2_SIGMAS = 5.0  # of log r_chi2 in the cross-validation: beyond it is an outlier
 _UNUSABLE = sum(STAR_STATUS[name] for name in ("NO_DATA", "NOT_CONVERGED", "SINGULAR"))
 
@@ -49,9 +50,9 @@ def calibrate(config, case, label_paths, joined):
     Used are spectra without a flag: converged, one minimum, chi2 and distance to the
     training set within their limits. Factors are from visits with each other (eq. 6),
     the precision from the best spectrum of a star with each of its others (fig. 9).
-    The robust factor is the one that is used: wild pairs, one in a hundred, raise the
-    paper's by a third, and the errors would then hold four stars of five, not two of
-    three. Both are in the table of factors.
+    The robust factor is used, where FEWEST_STARS have repeats: wild pairs, one in a
+    hundred, raise the paper's by a third, and the errors would then hold four stars of
+    five, not two of three. Both are in the table of factors.
 
     Parameters
     ----------
@@ -79,6 +80,7 @@ def calibrate(config, case, label_paths, joined):
     star = np.where(good, joined.star[rows].astype(str), "")
     pairs = independent_pairs(star, joined.visit[rows])
     factors = error_factors(labels, errors, star, pairs, seed=config.model.seed)
+    used = np.where(factors.n_stars >= FEWEST_STARS, factors.robust, np.nan)
     snr = joined.snr[rows]
     bins = precision_bins(labels, snr, best_and_others(star, snr), names)
     decays = [fit_precision(bins, name) for name in names]
@@ -86,10 +88,10 @@ def calibrate(config, case, label_paths, joined):
         label_names=tuple(names),
         training=training,
         rms=rms,
-        factors=factors.robust,
+        factors=used,
         decays=decays,
         r_chi2_limit=limit,
-        has_repeats=bool(np.isfinite(factors.robust).all()),
+        has_repeats=bool(np.isfinite(used).all()),
     )
     counts = {
         "spectra of stars with several": len(rows),

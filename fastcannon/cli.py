@@ -150,10 +150,12 @@ def _simulate(arguments):
 def _pack(arguments):
     from . import run
     from .config import read_config
+    from .runfolder import RunFolder
 
     say, bar = _reporters(arguments)
     config = read_config(arguments.config)
-    packings = run.pack_surveys(config, say, bar, arguments.processes)
+    with RunFolder(config).locked(claim=False):
+        packings = run.pack_surveys(config, say, bar, arguments.processes)
     refused = any(packing.refused for packing in packings.values())
     return REFUSED if refused else 0
 
@@ -161,8 +163,11 @@ def _pack(arguments):
 def _match(arguments):
     from . import run
     from .config import read_config
+    from .runfolder import RunFolder
 
-    run.report_match(read_config(arguments.config), _reporters(arguments)[0])
+    config = read_config(arguments.config)
+    with RunFolder(config).locked(claim=False):
+        run.report_match(config, print)
 
 
 def _run(arguments):
@@ -424,9 +429,9 @@ def _parser():
     info.add_argument(
         "file", metavar="FILE", help="model, spectra file or table of labels"
     )
-    for command in (train, validate, infer, run):
+    for command in (train, validate, infer):
         _add_running(command)
-    for command in (init, simulate, pack, match):
+    for command in (init, simulate, pack, match, run):
         _add_quiet(command.add_argument_group("running"))
     return parser
 

@@ -29,6 +29,8 @@ from .training import PIXEL_STATUS
 
 # Kinds of tables: inferred labels, cross-validation, common stars of two surveys.
 LABELS, VALIDATION, TRAINING = "LABELS", "VALIDATION", "TRAINING"
+# Survey and Gaia values of a packed part; what has no row in a catalogue.
+STARS, LEFT_OUT = "CATSTARS", "LEFTOUT"
 BLOCK = 1024  # spectra in memory at a time: 70 MB for 8575 pixels
 
 
@@ -282,13 +284,15 @@ def describe(path):
     FileFormatError
         The file is not one of these, or damaged.
     """
+    from .catalogue_files import KIND as CATALOGUE  # here: it loads much
+
     kind, version = fitsfiles.read_kind(path)
     describers = {
         MODEL: _describe_model,
         SPECTRA: _describe_spectra,
         LABELS: _describe_table,
         VALIDATION: _describe_table,
-        TRAINING: _describe_training,
+        **dict.fromkeys((TRAINING, CATALOGUE, STARS, LEFT_OUT), _describe_rows),
     }
     if kind not in describers:
         raise FileFormatError(
@@ -484,10 +488,13 @@ def _describe_spectra(path):
         ]
 
 
-def _describe_training(path):
-    with fitsfiles.open_verified(path, TRAINING, fitsfiles.TABLE_VERSION) as hdus:
-        table = fitsfiles.hdu_to_table(hdus[TRAINING])
-    return [("stars", f"{len(table):,}"), ("columns", ", ".join(table.colnames))]
+def _describe_rows(path):
+    """Describe a table of which nothing more is to be said."""
+    kind, version = fitsfiles.read_kind(path)
+    spans = fitsfiles.check_layout(path, kind, version)
+    header = spans[1].header
+    names = [header[f"TTYPE{n}"] for n in range(1, header["TFIELDS"] + 1)]
+    return [("rows", f"{header['NAXIS2']:,}"), ("columns", ", ".join(names))]
 
 
 def _describe_table(path):

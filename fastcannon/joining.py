@@ -17,12 +17,12 @@ from . import fitsfiles, surveys
 from .catalogue import catalogue_name
 from .config import OWN
 from .errors import InputError
+from .jobs import LEFT_OUT, STARS
 from .match import best_entries
 from .packed import rows_of
 from .runfolder import PLAN, digest, finished
-from .sources import catalogue, open_survey, star_ids
+from .sources import catalogue, open_survey, read_table, star_ids
 
-STARS, LEFT_OUT = "CATSTARS", "LEFTOUT"  # kinds of files
 OWN_FLAG_ID = 2  # flag_id of the first survey that is neither GALAH nor APOGEE
 VISIT = "a visit of the star"
 OTHER = "another spectrum stands for the star"
@@ -114,23 +114,26 @@ def read_gaia(config):
     Raises
     ------
     InputError
-        It cannot be read, or a column is missing.
+        It cannot be read, a column is missing, or ids are no whole numbers.
     """
     path, columns = config.gaia.table, config.gaia.columns
     if path is None:
         return None
-    try:
-        table = Table.read(path)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{config.path}: gaia.table: {path} cannot be read as a table ({error})"
-        ) from error
+    table = read_table(path, f"{config.path}: gaia.table")
     missing = [name for name in columns.values() if name not in table.colnames]
     if missing:
         raise InputError(
             f"{config.path}: gaia.table: {path} has no column {', '.join(missing)}; it "
             f"has {', '.join(table.colnames)}: name them in [gaia.columns]"
         )
+    for ours in set(_RELEASES.values()):
+        kind = table[columns[ours]].dtype
+        if kind.kind not in "iu":
+            raise InputError(
+                f"{config.path}: gaia.table: {path}, column {columns[ours]} has type "
+                f"{kind}; expected 64-bit whole numbers (identifiers of 19 digits do "
+                "not survive as floats)"
+            )
     return Table({ours: table[theirs] for ours, theirs in columns.items()})
 
 
@@ -159,7 +162,8 @@ def _survey_values(config, survey, table, training, gaia):
     names = config.labels.names
     labels = [np.asarray(_column(table, name, np.nan), float) for name in names]
     found["flag_survey"] = (~np.isfinite(labels).all(axis=0)).astype(np.int16)
-    trained = np.isin(found["survey_id"], np.asarray(training[f"id_{survey.name}"]))
+    ids = np.asarray(training[f"id_{survey.name}"]).astype(str)
+    trained = np.isin(found["survey_id"], ids)
     found["flag_training"] = (~trained).astype(np.int16)
     snr = np.asarray(_column(table, "snr", np.nan), float)
     found["flag_snr"] = (~(snr > _good_snr(survey))).astype(np.int16)

@@ -15,7 +15,6 @@ from . import fitsfiles, jobs
 from .catalogue import FLAGS, Scale, catalogue_rows, clean
 from .catalogue_files import read_partition, write_partition
 from .errors import FastcannonError
-from .joining import STARS
 from .model import CannonModel
 from .repeats import Decay
 from .runfolder import PLAN
@@ -106,7 +105,7 @@ def catalogue_part(task):
         See `counts_of`.
     """
     tables = []
-    for path, kind in ((task.stars, STARS), (task.labels, jobs.LABELS)):
+    for path, kind in ((task.stars, jobs.STARS), (task.labels, jobs.LABELS)):
         with fitsfiles.open_verified(path, kind, fitsfiles.TABLE_VERSION) as hdus:
             tables.append(fitsfiles.hdu_to_table(hdus[kind]))
     table = catalogue_rows(*tables, _scale(*task.calibration))

@@ -354,8 +354,9 @@ def calibrate_cases(config, folder, made, labels, joined, say):
     for case, one in zip(made, calibrated, strict=True):
         if not one.scale.has_repeats:
             say(
-                f"{case.name}: no repeats: errors are the formal ones where a factor "
-                "is missing, and flag_fastcannon says so (FORMAL_ERRORS)"
+                f"{case.name}: fewer than {calibration.FEWEST_STARS} stars have "
+                "repeats: errors are the formal ones, and flag_fastcannon says so "
+                "(FORMAL_ERRORS)"
             )
     return calibrated
 
@@ -519,7 +520,7 @@ def _provenance(config, own, counts):
             f"CLEAN{number}": (count["clean"], "of them clean"),
             f"FORMAL{number}": (
                 count["FORMAL_ERRORS"] > 0,
-                "errors are formal: no repeats",
+                "errors of some label are formal",
             ),
         }
     return header

@@ -53,8 +53,13 @@ class RunFolder:
         self.config = config
 
     @contextmanager
-    def locked(self):
+    def locked(self, claim=True):
         """Hold the folder against a second run; the lock ends with the process.
+
+        Parameters
+        ----------
+        claim : bool
+            Keep the settings: the folder is from now on theirs.
 
         Raises
         ------
@@ -88,8 +93,8 @@ class RunFolder:
         with open(self.path / LOCK, "r+") as handle:
             return not _lock(handle, self.path)
 
-    def _claim(self):
-        """Keep the settings, or refuse those that differ from the ones kept."""
+    def _check_settings(self, claim):
+        """Refuse settings that differ from the ones kept; keep them, if asked to."""
         now = settings(self.config)
         path = self.path / STATE
         if path.exists():
@@ -186,7 +191,8 @@ def refuse_other(path, found, plan):
         raise InputError(
             f"{path} was made from other spectra, labels or models ({PLAN} is "
             f"{found}; {plan} expected) and is not mixed with new parts: remove "
-            f"{path.parent} and what was made from it, or choose another output.folder"
+            "models, validation, labels and catalogues from the output folder, or "
+            "choose another output.folder"
         )
 
 

@@ -1,9 +1,10 @@
 """What a configuration names: the catalogues and the packed spectra of its surveys."""
 
 import numpy as np
+from astropy.io.registry import IORegistryError
 from astropy.table import Table
 
-from . import surveys
+from . import match, surveys
 from .config import OWN
 from .cuts import suggest
 from .errors import InputError
@@ -64,7 +65,7 @@ def star_ids(survey, spectra, table):
     """
     if "star_id" in spectra.colnames and np.any(spectra["star_id"] != ""):
         return np.asarray(spectra["star_id"]).astype(str)
-    found = np.full(len(spectra), "", dtype="U32")
+    found = np.full(len(spectra), "", dtype="U64")
     if survey.catalogue_repeats is not None:
         module = surveys.get(survey.format)
         repeats = module.read_catalogue(survey.catalogue_repeats, survey.columns)
@@ -73,22 +74,47 @@ def star_ids(survey, spectra, table):
     return found
 
 
+def read_table(path, where):
+    """Read a table in any format that astropy knows by its name.
+
+    Parameters
+    ----------
+    path : Path
+    where : str
+        File and key of the configuration, for errors.
+
+    Returns
+    -------
+    astropy Table
+
+    Raises
+    ------
+    InputError
+        It cannot be read.
+    """
+    try:
+        return Table.read(path)
+    except (OSError, ValueError, IORegistryError) as error:
+        # That of an unknown format goes on with all formats that there are.
+        reason = next(iter(str(error).splitlines()), "")
+        raise InputError(
+            f"{where}: {path} cannot be read as a table ({reason})"
+        ) from error
+
+
 def _look_up(found, ids, table):
     """Fill in the stars that are not known yet and that a catalogue knows."""
+    if "star_id" not in table.colnames:
+        return  # a survey of one's own that is matched by position or Gaia's ids
+    names, _ = match.star_ids(table, "the catalogue")
     rows = rows_of(ids, table["id"])
     known = (rows >= 0) & (found == "")
-    found[known] = np.asarray(table["star_id"])[rows[known]]
+    found[known] = names[rows[known]]
 
 
 def _own_catalogue(survey):
     """Read a table with our names, but for the columns that the survey names."""
-    try:
-        table = Table.read(survey.catalogue)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{survey.where}.catalogue: {survey.catalogue} cannot be read as a table "
-            f"({error})"
-        ) from error
+    table = read_table(survey.catalogue, f"{survey.where}.catalogue")
     for ours, theirs in survey.columns.items():
         if theirs not in table.colnames:
             hint = suggest(theirs, table.colnames)
