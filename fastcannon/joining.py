@@ -21,7 +21,7 @@ from .jobs import LEFT_OUT, STARS
 from .match import best_entries
 from .packed import rows_of
 from .runfolder import PLAN, digest, finished
-from .sources import catalogue, open_survey, read_table, star_ids
+from .sources import catalogue, open_survey, read_table, star_codes
 
 OWN_FLAG_ID = 2  # flag_id of the first survey that is neither GALAH nor APOGEE
 VISIT = "a visit of the star"
@@ -77,30 +77,29 @@ def join_survey(config, folder, survey, training, gaia):
     """
     table = catalogue(survey).table
     with open_survey(config, survey) as packed:
-        spectra, starts = packed.stars, packed.starts
+        ids, starts = packed.column("id"), packed.starts
+        visit = packed.column("visit", default=0).astype(np.int64)
+        snr = packed.column("snr", default=np.nan).astype(float)
+        star = star_codes(survey, packed, table)
         plans = [part.facts.get("PLAN") for part in packed.parts]
-    star = star_ids(survey, spectra, table)
-    rows = rows_of(spectra["id"], table["id"])
-    visit = _column(spectra, "visit", 0).astype(np.int64)
-    snr = _column(spectra, "snr", np.nan).astype(float)
-    chosen = _choose(star, spectra["id"], visit, snr, rows)
-    _write_left_out(folder, survey, spectra["id"], visit, chosen, rows, table)
+    rows = rows_of(ids, table["id"])
+    chosen = _choose(star, visit, snr, rows)
+    _write_left_out(folder, survey, ids, visit, chosen, rows, table)
     values = _survey_values(config, survey, table, training, gaia)
     paths = []
     for number, (start, stop) in enumerate(pairwise(starts)):
         path = folder.made(f"stars/{survey.name}", f"part-{number:05d}.fits")
         here = np.flatnonzero(chosen[start:stop]) + start
         part = values[rows[here]]
-        _fill_uncatalogued(part, rows[here] < 0, spectra[here], snr[here])
+        _fill_uncatalogued(part, rows[here] < 0, ids[here], snr[here])
         part.add_column(here - start, name="row", index=0)
         plan = digest(plans[number], _content(part))
         if not finished(path, STARS, plan):
             facts = {PLAN: (plan, "digest of what it is made from")}
             fitsfiles.write_table(path, part, STARS, facts)
         paths.append(path)
-    counts = _counts(spectra, visit, chosen, rows, table)
-    codes = np.unique(star, return_inverse=True)[1]
-    return Joined(paths, counts, np.where(star == "", -1, codes), visit, snr, starts)
+    counts = _counts(visit, chosen, rows, table)
+    return Joined(paths, counts, star, visit, snr, starts)
 
 
 def read_gaia(config):
@@ -137,17 +136,18 @@ def read_gaia(config):
     return Table({ours: table[theirs] for ours, theirs in columns.items()})
 
 
-def _choose(star, ids, visit, snr, rows):
+def _choose(star, visit, snr, rows):
     """Return which spectra stand for their stars, (S,) mask."""
     combined = np.flatnonzero(visit == 0)
-    names = np.where(star == "", np.char.add("id:", np.asarray(ids).astype(str)), star)
+    # A spectrum of an unknown star is one of its own.
+    star = np.where(star < 0, len(star) + np.arange(len(star)), star)
     # A spectrum of the catalogue comes before all others of the star.
-    known = np.unique(names[combined][rows[combined] >= 0])
-    passed = (rows[combined] >= 0) | ~np.isin(names[combined], known)
+    known = np.unique(star[combined][rows[combined] >= 0])
+    passed = (rows[combined] >= 0) | ~np.isin(star[combined], known)
     candidates = combined[passed]
     chosen = np.zeros(len(star), bool)
     if len(candidates):
-        chosen[candidates[best_entries(names[candidates], snr[candidates])]] = True
+        chosen[candidates[best_entries(star[candidates], snr[candidates])]] = True
     return chosen
 
 
@@ -224,7 +224,7 @@ def _good_snr(survey):
     return 0.0 if survey.format == OWN else surveys.get(survey.format).GOOD_SNR
 
 
-def _fill_uncatalogued(part, missing, spectra, snr):
+def _fill_uncatalogued(part, missing, ids, snr):
     """Empty the survey's values of spectra that its catalogue does not have."""
     for name in part.colnames:
         if name == "survey_id" or not missing.any():
@@ -236,8 +236,7 @@ def _fill_uncatalogued(part, missing, spectra, snr):
             column[missing] = 1
         elif name != "flag_id":
             column[missing] = 0
-    ids = np.asarray(spectra["id"]).astype(str)
-    part["survey_id"] = np.where(missing, ids, part["survey_id"])
+    part["survey_id"] = np.where(missing, ids.astype(str), part["survey_id"])
     part["snr"] = np.where(missing, snr, part["snr"])
 
 
@@ -247,7 +246,7 @@ def _write_left_out(folder, survey, ids, visit, chosen, rows, table):
     seen = np.zeros(len(table), bool)
     seen[rows[rows >= 0]] = True
     entries = np.flatnonzero(~seen)
-    names = [np.asarray(ids)[spectra], np.asarray(table["id"])[entries]]
+    names = [ids[spectra], np.asarray(table["id"])[entries]]
     reasons = [OTHER] * len(spectra) + [WITHOUT] * len(entries)
     listed = Table(
         {
@@ -259,10 +258,10 @@ def _write_left_out(folder, survey, ids, visit, chosen, rows, table):
     fitsfiles.write_table(path, listed, LEFT_OUT)
 
 
-def _counts(spectra, visit, chosen, rows, table):
+def _counts(visit, chosen, rows, table):
     """Return the counts of `Joined`."""
     return {
-        "spectra": len(spectra),
+        "spectra": len(visit),
         "stars": int(chosen.sum()),
         VISIT: int((visit > 0).sum()),
         OTHER: int((~chosen & (visit == 0)).sum()),

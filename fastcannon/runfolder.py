@@ -82,7 +82,7 @@ class RunFolder:
                     f"{self.path}: another run works in this folder; wait for it, or "
                     "choose another output.folder"
                 )
-            self._claim()
+            self._check_settings(claim)
             self._sweep()
             yield
 
@@ -106,7 +106,8 @@ class RunFolder:
                     "settings back, or choose another output.folder (links to its "
                     "packed/ save the packing)"
                 )
-        write_json(path, now)
+        if claim:
+            write_json(path, now)
 
     def _sweep(self):
         """Remove what killed runs left half written; `pack` does it for its own."""

@@ -9,8 +9,10 @@ from .config import OWN
 from .cuts import suggest
 from .errors import InputError
 from .match import Catalogue
-from .packed import PackedSurvey, rows_of
+from .packed import PackedSurvey, as_bytes, rows_of
 from .runfolder import RunFolder
+
+_STAR_LENGTH = 64  # characters of a star_id
 
 
 def open_survey(config, survey):
@@ -45,33 +47,34 @@ def catalogue(survey):
     return Catalogue(survey.name, table, survey.cuts, flags, f"{survey.where}.cuts")
 
 
-def star_ids(survey, spectra, table):
-    """Return the star_id of packed spectra.
+def star_codes(survey, packed, table):
+    """Number the stars of packed spectra.
 
     Parameters
     ----------
     survey : config.Survey
         Where packed spectra do not know their star (GALAH), its catalogue of repeats,
         then its catalogue, tell.
-    spectra : astropy Table
-        With id and, where it is known, star_id.
+    packed : PackedSurvey
     table : astropy Table
         The survey's catalogue.
 
     Returns
     -------
-    (S,) array of str
-        Empty where it is not known.
+    (S,) int array
+        Equal for spectra of one star, -1 where it is not known.
     """
-    if "star_id" in spectra.colnames and np.any(spectra["star_id"] != ""):
-        return np.asarray(spectra["star_id"]).astype(str)
-    found = np.full(len(spectra), "", dtype="U64")
-    if survey.catalogue_repeats is not None:
-        module = surveys.get(survey.format)
-        repeats = module.read_catalogue(survey.catalogue_repeats, survey.columns)
-        _look_up(found, spectra["id"], repeats)
-    _look_up(found, spectra["id"], table)
-    return found
+    found = packed.column("star_id", default=b"")
+    if not np.any(found != b""):
+        ids = packed.column("id")
+        found = np.full(len(ids), b"", dtype=f"S{_STAR_LENGTH}")
+        if survey.catalogue_repeats is not None:
+            module = surveys.get(survey.format)
+            repeats = module.read_catalogue(survey.catalogue_repeats, survey.columns)
+            _look_up(found, ids, repeats)
+        _look_up(found, ids, table)
+    codes = np.unique(found, return_inverse=True)[1]
+    return np.where(found == b"", -1, codes)
 
 
 def read_table(path, where):
@@ -108,8 +111,8 @@ def _look_up(found, ids, table):
         return  # a survey of one's own that is matched by position or Gaia's ids
     names, _ = match.star_ids(table, "the catalogue")
     rows = rows_of(ids, table["id"])
-    known = (rows >= 0) & (found == "")
-    found[known] = names[rows[known]]
+    known = (rows >= 0) & (found == b"")
+    found[known] = as_bytes(names[rows[known]])
 
 
 def _own_catalogue(survey):
