@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from small_run import done, small_surveys  # noqa: F401  fixtures of the session
 
 
 @pytest.fixture(scope="session")

@@ -184,24 +184,20 @@ def test_the_fits_file_equals_its_partitions(tmp_path, partitions):
         assert hdus[0].header["FCVER"] == "0.1.0" and hdus[0].header["NAPOGEE"] == 12
         assert hdus[0].header.comments["FCVER"] == "fastcannon that wrote it"
         header, found = hdus[1].header, hdu_to_table(hdus[1])
+    expected = vstack([read_partition(path)[0] for path in partitions])
+    assert found.colnames == expected.colnames and len(found) == 95
+    letters = {"i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D", "U64": "64A"}
     for number, column in enumerate(COLUMNS, start=1):
         assert header[f"TUCD{number}"] == column.ucd
         assert header[f"TCOMM{number}"] == column.description
-        found[column.name].meta["ucd"] = column.ucd
-    expected = vstack([read_partition(path)[0] for path in partitions])
-    assert len(found) == 95
+        assert header[f"TFORM{number}"] == letters[column.dtype]
+        own, other = found[column.name], expected[column.name]
+        assert own.unit == other.unit
+        np.testing.assert_array_equal(np.ma.getdata(own), other)
     for name in ("dr2_source_id", "dr3_source_id"):
-        masked = np.ma.getmaskarray(np.ma.asanyarray(found[name]))
+        masked = np.ma.getmaskarray(found[name])
         np.testing.assert_array_equal(masked, expected[name] == 0)
-    found["survey_id"] = TableColumn(
-        found["survey_id"].astype(expected["survey_id"].dtype), meta={}
-    )
-    dress(found, COLUMNS[:1])
-    for name in found.colnames[1:]:
-        kind = expected[name].dtype
-        assert header[f"TFORM{found.colnames.index(name) + 1}"] in "IJKED"
-        found[name] = found[name].astype(kind)  # FITS is big-endian
-    assert_same(Table(found, masked=False), expected)
+        assert masked.any() and not masked.all()
 
 
 def test_the_fits_file_satisfies_astropy(tmp_path, partitions):
@@ -282,7 +278,7 @@ def test_memory_does_not_grow_with_the_catalogue(tmp_path):
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert scan(tmp_path / "a.fits")[1].header["NAXIS2"] == 64_000
-    # Measured: 3.86 and 3.87 MB for files of 6.3 and 15.7 MB; the sums take 2.9 MB.
+    # Measured: 4.39 and 4.40 MB for files of 6.3 and 16.8 MB; the sums take 2.9 MB.
     assert peaks[1] < peaks[0] + 0.5e6
 
 

@@ -89,7 +89,9 @@ def test_a_minimal_file_has_every_default(tmp_path, stand_ins):
     names = ("teff", "logg", "fe_h", "alpha_fe", "vmicro", "vbroad")
     assert found.labels.names == names
     assert found.labels.censors == {"alpha_fe": ("Si", "Mg", "Ti", "Ca")}
-    assert found.labels.windows is None
+    assert found.labels.windows is None and found.labels.empirical_vmicro == ()
+    assert found.gaia.table is None
+    assert found.gaia.columns["dr3_source_id"] == "source_id"
     assert vars(found.model) == {
         "degree": 2,
         "folds": 12,
@@ -188,6 +190,21 @@ fibre_correction = false
     assert "fibre: is not known" in problem(tmp_path, text.replace("_correction", ""))
 
 
+def test_a_gaia_table_may_have_columns_of_other_names(tmp_path, stand_ins):
+    text = MINIMAL + '[gaia]\ntable = "g.fits"\n[gaia.columns]\nr_est = "rpgeo"'
+    found = read(tmp_path, text).gaia
+    assert found.table == tmp_path / "g.fits"
+    assert found.columns["r_est"] == "rpgeo"
+    assert found.columns["parallax"] == "parallax"
+    assert set(found.columns) == set(config.GAIA_COLUMNS)
+    assert config.GAIA_COLUMNS["r_est"] == "r_est"  # not changed by it
+
+
+def test_surveys_whose_vmicro_is_replaced(tmp_path, stand_ins):
+    text = MINIMAL + '[labels]\nempirical_vmicro = ["galah", "apogee"]'
+    assert read(tmp_path, text).labels.empirical_vmicro == ("galah", "apogee")
+
+
 # ---- files
 
 
@@ -250,7 +267,7 @@ def test_the_example_shows_every_key(tmp_path, monkeypatch):
     text = re.sub(r"^#(?=\w+ = |\[)", "", example(), flags=re.MULTILINE)
     read(tmp_path, text)
     content = tomllib.loads(text)
-    assert len(asked) == 10
+    assert len(asked) == 11
     for key, names in asked.items():
         section = content
         for part in filter(None, key.split(".")):
@@ -261,7 +278,7 @@ def test_the_example_shows_every_key(tmp_path, monkeypatch):
 def test_the_example_shows_the_defaults(tmp_path):
     shown = read(tmp_path, example())
     minimal = read(tmp_path, MINIMAL)
-    for name in ("output", "pack", "match", "labels", "model"):
+    for name in ("output", "pack", "match", "gaia", "labels", "model"):
         assert getattr(shown, name) == getattr(minimal, name)
     for name in ("apogee", "galah"):
         assert shown.surveys[name].cuts == minimal.surveys[name].cuts
@@ -362,6 +379,25 @@ degre = 2
             "labels.censors.alpha_fe: names C; windows come with the package for Si",
         ),
         ('[labels]\ncensors = {fe_h = "Si"}', 'labels.censors.fe_h: is "Si"; expected'),
+        (
+            '[labels]\nempirical_vmicro = ["galh"]',
+            "labels.empirical_vmicro: names 'galh' (did you mean 'galah'?); the",
+        ),
+        (
+            '[labels]\nnames = ["teff", "logg"]\nempirical_vmicro = ["galah"]',
+            "labels.empirical_vmicro: needs the labels teff, logg and vmicro",
+        ),
+        ("[gaia]\ntable = 3", "gaia.table: is 3; expected a path"),
+        ('[gaia.columns]\nr_est = "x"', "gaia.table: is missing; expected a table of"),
+        (
+            '[gaia]\ntable = "g"\ncolumns = {r_ets = "x"}',
+            "gaia.columns: names 'r_ets' (did you mean 'r_est'?); ours are dr2",
+        ),
+        (
+            '[gaia]\ntable = "g"\ncolumns = {r_est = 3}',
+            "gaia.columns.r_est: is 3; expected a column's name",
+        ),
+        ('[gaia]\ntabel = "g"', "gaia.tabel: is not known (did you mean 'table'?)"),
         ("[model]\nfolds = 1", "model.folds: is 1; expected a whole number >= 2"),
         ("[model]\nseed = -1", "model.seed: is -1; expected a whole number >= 0"),
         (

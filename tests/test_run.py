@@ -1,258 +1,318 @@
-"""From survey files to labels: the whole way on two small simulated surveys."""
+"""From survey files to catalogues: the whole way on two small simulated surveys."""
 
 import re
-import shutil
 import tomllib
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
+from small_run import CASES, NAMES, copied, go, load, small_parts, write
 
-from fastcannon import CannonModel, SpectraFile, demo, jobs, run
+from fastcannon import CannonModel, calibration, cases, jobs, run, sources
 from fastcannon.arrays import label_array
+from fastcannon.catalogue import FLAGS, catalogue_name, clean, columns
+from fastcannon.catalogue_files import check_manifest, read_partition
 from fastcannon.cli import main
-from fastcannon.config import read_config
-from fastcannon.demo import true_labels
+from fastcannon.demo import read_labels, true_labels
 from fastcannon.errors import InputError
+from fastcannon.fitsfiles import hdu_to_table, verify_checksums
+from fastcannon.labels import empirical_vmicro
 from fastcannon.packed import PackedSurvey, best_and_others
-from fastcannon.simulator import simulate
-from fastcannon.spectra import write_spectra
+from fastcannon.spectra import SpectraFile, write_spectra
 
-NAMES = ("teff", "logg", "fe_h")
-CASES = ["apogee-on-apogee", "apogee-on-galah", "galah-on-apogee", "galah-on-galah"]
-CHANGES = """
-[labels]
-names = ["teff", "logg", "fe_h"]
-
-[pack]
-stars_per_part = 256
-processes = 1
-
-[model]
-folds = 4
-starts = 2
-"""
+FEW = r"\d+ training stars for \d+ terms of the model; \d+ or more are needed"
+pytestmark = pytest.mark.filterwarnings(f"ignore:{FEW}:UserWarning")
 
 
-@pytest.fixture(scope="module")
-def surveys_folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("run") / "surveys"
-    simulate(folder, 200, overlap=200, seed=2, processes=2)
-    text = (folder / "fastcannon.toml").read_text()
-    kept = text[: text.index("[labels]")]
-    (folder / "fastcannon.toml").write_text(kept + CHANGES)
-    return folder
+def read(path):
+    """Return the table of one of our FITS files, or a text table."""
+    if path.suffix == ".ecsv":
+        return Table.read(path)
+    with fits.open(path) as hdus:
+        return hdu_to_table(hdus[1])
+
+
+def packed(done, survey):
+    return PackedSurvey.open(done.folder / "packed" / survey)
 
 
 @pytest.fixture(scope="module")
-def done(surveys_folder):
-    """The folder after ``fastcannon run``, and what it said."""
-    code = main(["run", str(surveys_folder / "fastcannon.toml"), "--quiet"])
-    return surveys_folder, code
+def training(done):
+    return read(done.folder / "training.fits")
 
 
-def test_all_files_are_written(done):
-    folder, code = done
-    made = folder / "run"
-    assert sorted(path.stem for path in (made / "labels").iterdir()) == CASES
-    assert sorted(path.stem for path in (made / "models").iterdir()) == CASES
-    assert sorted(path.stem for path in (made / "validation").iterdir()) == CASES
-    # Stars that miss an arm are refused, which the exit code tells.
-    with PackedSurvey.open(made / "packed" / "galah") as packed:
-        refused = sum(len(part.refused) for part in packed.parts)
-    assert (code == 3) == (refused > 0)
-    training = Table.read(made / "training.fits")
-    assert len(training) > 40
+# ---- the files of a run
+
+
+def test_all_files_are_written(done, training):
+    for kind in ("labels", "models", "validation"):
+        there = sorted(path.stem for path in (done.folder / kind).iterdir())
+        assert there == CASES
+    made = {path.name for path in (done.folder / "catalogues").iterdir()}
+    scales = {"apogee-scaled", "galah-scaled"}
+    assert made == scales | {f"{name}.fits" for name in scales}
+    for path in done.folder.rglob("*.fits"):
+        verify_checksums(path)
+    assert not list(done.folder.rglob(".*.tmp"))
+    assert 40 < len(training) < 60
     assert {"teff_apogee", "e_teff_galah", "id_galah"} <= set(training.colnames)
+    assert "inferred minus given labels" in (done.folder / "run.log").read_text()
+
+
+def test_the_manifest_covers_every_file(done):
+    path = done.folder / "manifest.sha256"
+    assert check_manifest(path) == []
+    named = {line.split("  ")[1] for line in path.read_text().splitlines()}
+    there = {str(p.relative_to(done.folder)) for p in done.folder.rglob("*.*")}
+    there = {name for name in there if (done.folder / name).is_file()}
+    locks = {name for name in there if name.endswith(".lock")}
+    assert named == there - locks - {"manifest.sha256"}
+
+
+def test_counts_of_the_summary_add_up(done, training):
+    summary = done.summary
+    assert dict(summary["match"])["training stars"] == len(training)
+    for survey, counts in summary["stars"].items():
+        visits, others = counts["a visit of the star"], counts[run_other()]
+        assert counts["spectra"] == counts["stars"] + visits + others
+        with packed(done, survey) as spectra:
+            assert counts["spectra"] == spectra.n_stars
+            refused = sum(len(part.refused) for part in spectra.parts)
+        assert summary["refused"][survey] == refused
+        for scale in ("apogee-scaled", "galah-scaled"):
+            found = summary["catalogues"][scale][survey]
+            assert found["rows"] == counts["stars"]
+            assert 0 < found["clean"] <= found["rows"] - found["flag_Cannon_dist"]
+            assert 0 < found["training stars"] <= len(training)
+    assert summary["refused"]["galah"] > 0
+
+
+# ---- the catalogues
+
+
+def catalogue_of(done, scale):
+    return read(done.folder / "catalogues" / f"{scale}-scaled.fits")
+
+
+@pytest.mark.parametrize("scale", ["apogee", "galah"])
+def test_every_column_is_what_it_was_made_from(done, training, scale):
+    """All columns of table A1, all stars: survey values, Gaia, labels, flags."""
+    table = catalogue_of(done, scale)
+    assert table.colnames == [column.name for column in columns(NAMES)]
+    gaia = {int(row["source_id"]): row for row in read(done.surveys / GAIA)}
+    in_dr3 = {int(row["dr2_source_id"]): key for key, row in gaia.items()}
+    for number, survey in enumerate(["galah", "apogee"]):
+        own = table[table["flag_id"] == number]
+        entry = by_id(sources.catalogue(done.config.surveys[survey]).table, own)
+        found = by_id(read_labels(done.folder / "labels" / f"{survey}-on-{scale}"), own)
+        for name in ("ra", "dec"):
+            np.testing.assert_array_equal(own[name], entry[name])
+        ids = entry["gaia_source_id"]
+        if survey == "apogee":
+            np.testing.assert_array_equal(own["dr2_source_id"], ids)
+            ids = [in_dr3[int(key)] for key in ids]
+        np.testing.assert_array_equal(own["dr3_source_id"], ids)
+        rows = [gaia[int(key)] for key in ids]
+        for ours, theirs in GAIA_NAMES.items():
+            expected = np.array([row[theirs] for row in rows], own[ours].dtype)
+            np.testing.assert_array_equal(own[ours], expected)
+        np.testing.assert_array_equal(
+            own["dr2_source_id"], [row["dr2_source_id"] for row in rows]
+        )
+        for name in (*NAMES, *(f"e_{name}" for name in NAMES), "snr"):
+            given = np.ma.filled(np.ma.asarray(entry[name]), np.nan).astype("f4")
+            ours = catalogue_name(name.removeprefix("e_"))
+            ours = f"e_{ours}" if name.startswith("e_") else ours
+            np.testing.assert_array_equal(own[ours], given)
+        for name in NAMES:
+            ours = catalogue_name(name) + "Cann"
+            np.testing.assert_array_equal(own[ours], found[name].astype("f4"))
+            assert (own[f"e_{ours}"] >= 0.999 * found[f"e_{name}"]).all()
+        for ours, theirs in (("r_chi_sq", "r_chi2"), ("snrCann", "snr")):
+            np.testing.assert_array_equal(own[ours], found[theirs].astype("f4"))
+        status = own["flag_fastcannon"] & 15
+        np.testing.assert_array_equal(status, found["status"])
+
+
+GAIA = "gaia/gaia.fits"
+GAIA_NAMES = {
+    "parallax": "parallax",
+    "e_parallax": "parallax_error",
+    "r_est": "r_est",
+    "r_lo": "r_lo",
+    "r_hi": "r_hi",
+}
+
+
+def by_id(table, rows):
+    """Return the rows of a table that have the ids of catalogue rows."""
+    place = {str(name): i for i, name in enumerate(table["id"])}
+    return table[[place[name] for name in rows["survey_id"]]]
+
+
+def test_flags_have_the_meaning_of_the_paper(done, training):
+    table = catalogue_of(done, "galah")
+    galah, apogee = table[table["flag_id"] == 0], table[table["flag_id"] == 1]
+    np.testing.assert_array_equal(apogee["flag_snr"] == 0, apogee["snr"] > 80)
+    np.testing.assert_array_equal(galah["flag_snr"] == 0, galah["snr"] > 40)
+    near = table["Cannon_distance"] <= 6  # 2 sigma x 3 labels
+    np.testing.assert_array_equal(table["flag_Cannon_dist"] == 0, near)
+    labels = np.array([table[catalogue_name(name)] for name in NAMES])
+    bad = ~np.isfinite(labels).all(axis=0)
+    np.testing.assert_array_equal(table["flag_survey"], bad)
+    assert 0 < bad.sum() < 20
+    for rows, name in ((galah, "galah"), (apogee, "apogee")):
+        trained = set(rows["survey_id"][rows["flag_training"] == 0])
+        assert trained == set(training[f"id_{name}"])
+    raw = read(done.surveys / "apogee" / "allStar-r12-l33.fits")
+    names = zip(raw["TELESCOPE"], raw["FIELD"], raw["APOGEE_ID"], strict=True)
+    bits = dict(zip(map(".".join, names), raw["ASPCAPFLAG", "STARFLAG"], strict=True))
+    for row in apogee:
+        expected = bits[row["survey_id"]]
+        assert row["flag_sp_aspcap"] == expected["ASPCAPFLAG"]
+        assert row["flag_spectra"] == expected["STARFLAG"]
+    raw = read(done.surveys / "galah" / "GALAH_DR3_main_allstar_v2.fits")
+    flags = dict(zip(raw["sobject_id"].astype(str), raw["flag_sp"], strict=True))
+    assert all(row["flag_sp_aspcap"] == flags[row["survey_id"]] for row in galah)
+    assert (galah["flag_spectra"] <= 1).all() and galah["flag_sp_aspcap"].any()
+    limit = done.summary["chi2 limits"]["galah-on-galah"]
+    outlier = galah["flag_fastcannon"] & FLAGS["CHI2_OUTLIER"] > 0
+    np.testing.assert_array_equal(outlier, galah["r_chi_sq"] > limit)
+
+
+def test_training_stars_are_nearer_than_others(done):
+    for scale in ("apogee", "galah"):
+        table = catalogue_of(done, scale)
+        trained = table["flag_training"] == 0
+        far = [table["flag_Cannon_dist"][mask].mean() for mask in (trained, ~trained)]
+        # measured: 0.66 and 0.55 of the training stars, 0.85 and 0.71 of the others
+        assert far[0] < far[1] - 0.05, far
+
+
+def test_a_star_has_one_row(done):
+    for survey, number in (("galah", 0), ("apogee", 1)):
+        table = catalogue_of(done, "apogee")
+        own = list(table["survey_id"][table["flag_id"] == number])
+        with packed(done, survey) as spectra:
+            stars = spectra.stars
+            source = done.config.surveys[survey]
+            table = sources.catalogue(source).table
+            star = sources.star_codes(source, spectra, table)
+        star_of = dict(zip(stars["id"], star, strict=True))
+        shown = [star_of[name] for name in own]
+        assert len(set(shown)) == len(shown) and -1 not in shown
+        assert set(shown) == set(star)  # nobody is lost
+        visits = set(stars["id"][stars["visit"] > 0])
+        assert not visits & set(own)
+        left = read(done.folder / "left_out" / f"{survey}.fits")
+        listed = set(left["id"][left["reason"] == run_other()])
+        assert listed == set(stars["id"]) - visits - set(own)
+        without = set(left["id"][left["reason"] == "no packed spectrum"])
+        assert without == set(map(str, table["id"])) - set(stars["id"])
+        assert bool(without) == (survey == "galah")
+
+
+def run_other():
+    return "another spectrum stands for the star"
+
+
+def test_partitions_and_the_fits_catalogue_are_the_same(done):
+    for scale in ("apogee", "galah"):
+        table, start = catalogue_of(done, scale), 0
+        folder = done.folder / "catalogues" / f"{scale}-scaled"
+        for path in sorted(folder.iterdir()):
+            part, facts = read_partition(path)
+            assert facts["case"] == f"{path.stem.partition('-')[0]}-on-{scale}"
+            rows = table[start : start + len(part)]
+            for name in table.colnames:
+                np.testing.assert_array_equal(rows[name], part[name], err_msg=name)
+            start += len(part)
+        assert start == len(table)
+
+
+def test_the_header_says_what_a_catalogue_is_made_of(done):
+    path = done.folder / "catalogues" / "galah-scaled.fits"
+    header = fits.getheader(path)
+    assert header["SCALE"] == "galah" and header["WRITER"].startswith("fastcannon ")
+    assert header["CONFIG"] == done.summary["configuration"]
+    table = catalogue_of(done, "galah")
+    for number, survey in enumerate(["apogee", "galah"]):
+        counts = done.summary["catalogues"]["galah-scaled"][survey]
+        own = table[table["flag_id"] == 1 - number]
+        assert header[f"SURVEY{number}"] == survey
+        assert header[f"ROWS{number}"] == counts["rows"] == len(own)
+        assert header[f"CLEAN{number}"] == counts["clean"] == clean(own).sum()
+        formal = own["flag_fastcannon"] & FLAGS["FORMAL_ERRORS"] > 0
+        assert header[f"FORMAL{number}"] is bool(formal.all()) is bool(formal.any())
+        assert len(header[f"MODEL{number}"]) == 32
+
+
+# ---- science
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_labels_are_those_of_the_scale(done, name):
-    folder, _ = done
     spectra, scale = name.split("-on-")
-    found = Table.read(folder / "run" / "labels" / f"{name}.fits")
-    with PackedSurvey.open(folder / "run" / "packed" / spectra) as packed:
-        assert list(found["id"]) == list(packed.stars["id"])
-        snr = packed.stars["snr"]
+    found = read_labels(done.folder / "labels" / name)
+    with packed(done, spectra) as survey:
+        assert list(found["id"]) == list(survey.stars["id"])
+        snr = survey.stars["snr"]
     usable = (found["status"] == 0) & (snr > 50)
-    truth = folder / "truth" / "truth.fits"
+    truth = done.surveys / "truth" / "truth.fits"
     hidden = true_labels(truth, spectra, scale, NAMES, found["id"][usable])
     away = label_array(found[usable], NAMES) - hidden
     spread = np.percentile(away, (16, 84), axis=0).T @ (-0.5, 0.5)
-    # measured: 50-75 K, 0.10-0.17 dex, 0.03-0.07 dex with some 60 training stars
+    # measured: 25-36 K, 0.08-0.15 dex, 0.04-0.07 dex with 49 training stars
     assert usable.sum() > 30
-    assert (spread < (110, 0.25, 0.1)).all()
+    assert (spread < (60, 0.25, 0.1)).all(), spread
     assert (abs(np.median(away, axis=0)) < (50, 0.12, 0.05)).all()
 
 
-def test_models_keep_their_normalisation(done, tmp_path):
-    folder, _ = done
-    path = folder / "run" / "models" / "apogee-on-galah.fits"
-    model = CannonModel.read(path)
-    assert model.normaliser.order == run.ORDER and model.wavelength is not None
-    assert 100 < model.normaliser.pixels.sum() < 1000
-    part = next((folder / "run" / "packed" / "apogee").glob("part-*"))
-    out = tmp_path / "labels.fits"
-    command = ["infer", str(path), str(part), "-o", str(out), "--starts", "2", "-q"]
-    assert main(command) == 0
-    whole = Table.read(folder / "run" / "labels" / "apogee-on-galah.fits")
-    again = Table.read(out)
-    for name in NAMES:
-        np.testing.assert_array_equal(again[name], whole[name][: len(again)])
-    assert (
-        CannonModel.read(
-            folder / "run" / "models" / "galah-on-apogee.fits"
-        ).normaliser.order
-        is None
-    )
-
-
-def test_a_model_without_normalisation_refuses_raw_flux(done, tmp_path, capsys):
-    folder, _ = done
-    model = CannonModel.read(folder / "run" / "models" / "apogee-on-galah.fits")
-    model.normaliser = None
-    model.write(tmp_path / "model.fits")
-    part = next((folder / "run" / "packed" / "apogee").glob("part-*"))
-    command = ["infer", str(tmp_path / "model.fits"), str(part), "-o"]
-    assert main([*command, str(tmp_path / "labels.fits")]) == 2
-    assert "not normalised" in capsys.readouterr().err
-
-
-def test_a_second_run_ends_in_the_same_bytes(done):
-    folder, code = done
-    paths = sorted((folder / "run").rglob("*.fits"))
-    before = [path.read_bytes() for path in paths]
-    assert main(["run", str(folder / "fastcannon.toml"), "--quiet"]) == code
-    assert [path.read_bytes() for path in paths] == before
-
-
-def test_match_says_what_each_step_removed(done, capsys):
-    folder, _ = done
-    assert main(["match", str(folder / "fastcannon.toml")]) == 0
-    said = capsys.readouterr().out
-    for text in (
-        "200  matched",
-        "cuts of apogee",
-        "flag_sp",
-        "cuts of spectra",
-        "training stars",
-        "Giants",
-        "teff (K)",
-    ):
-        assert text in said
-
-
-def test_recovered_offsets_are_the_injected_ones(done):
-    folder, _ = done
-    found = Table.read(folder / "run" / "differences.ecsv")
-    training = Table.read(folder / "run" / "training.fits")
+def test_recovered_offsets_are_the_injected_ones(done, training):
+    found = read(done.folder / "differences.ecsv")
     ids = training["id_apogee"]
-    truth = folder / "truth" / "truth.fits"
+    truth = done.surveys / "truth" / "truth.fits"
     scales = [
         true_labels(truth, "apogee", scale, NAMES, ids) for scale in ("apogee", "galah")
     ]
     injected = (scales[0] - scales[1]).mean(axis=0)
     away = (np.asarray(found["mean_all"]) - injected) / found["e_mean_all"]
-    # Labels have outliers; with a fixed seed the largest is 1.5 standard errors.
-    assert (abs(away) < 3).all()
+    # Labels have outliers; with a fixed seed the largest is 1.3 standard errors.
+    assert (abs(away) < 3).all(), away
     assert (np.asarray(found["scatter_all"]) > 0).all()
 
 
-def test_own_spectra_files_take_part(done, tmp_path):
-    """A survey of one's own: spectra files and a catalogue, no reader needed."""
-    folder, _ = done
-    with PackedSurvey.open(folder / "run" / "packed" / "galah") as packed:
-        flux, ivar = packed.read(np.arange(packed.n_stars))
-        stars, grid = packed.stars, packed.wavelength
-    write_spectra(tmp_path / "own.fits", flux, ivar, grid, stars["id", "snr"], True)
-    training = Table.read(folder / "run" / "training.fits")
-    catalogue = Table({"name": training["id_galah"], "star_id": training["star_id"]})
-    for name in NAMES:
-        catalogue[name] = training[f"{name}_galah"]
-    catalogue["snr"], catalogue["gaia_source_id"] = training["snr_galah"], 0
-    catalogue["ra"], catalogue["dec"] = training["ra"], training["dec"]
-    catalogue.write(tmp_path / "own.ecsv", format="ascii.ecsv")
-    text = (folder / "fastcannon.toml").read_text()
-    text = text.replace("apogee/", f"{folder}/apogee/")
-    start, end = text.index("[surveys.galah]"), text.index("[match]")
-    own = (
-        '[surveys.own]\nformat = "spectra"\nspectra = ["own.fits"]\n'
-        'catalogue = "own.ecsv"\ncuts = { snr = "> 25" }\n'
-        'columns = { id = "name" }\n\n'
+def test_on_one_scale_the_surveys_agree_better(done):
+    """The purpose of it all: a star's two spectra give the same labels."""
+    before = read(done.folder / "differences.ecsv")
+    for scale in ("apogee", "galah"):
+        after = read(done.folder / f"differences-{scale}-scaled.ecsv")
+        # measured: 0.16 to 0.60 of the pipelines' scatter, 1.9 standard errors
+        assert (after["scatter_all"] < 0.75 * before["scatter_all"]).all()
+        assert (abs(after["mean_all"]) < 4 * after["e_mean_all"]).all()
+
+
+def test_factors_and_precision_of_every_case_are_written(done):
+    factors = read(done.folder / "factors.ecsv")
+    assert len(factors) == len(CASES) * len(NAMES)
+    assert (np.asarray(factors["factor"]) > 0.5).all()
+    assert (np.asarray(factors["n_stars"]) >= 2).all()
+    precision = read(done.folder / "precision.ecsv")
+    assert {f"{case} {name}" for case in CASES for name in NAMES} == set(
+        precision.meta["fits"]
     )
-    (tmp_path / "own.toml").write_text(text[:start] + own + text[end:])
-    config = read_config(tmp_path / "own.toml")
-    shutil.copytree(folder / "run" / "packed", tmp_path / "run" / "packed")
-    found, _ = run.match_surveys(config)
-    assert len(found.table) == len(training)
-    survey, scale = config.surveys["own"], config.surveys["apogee"]
-    spectra = run.training_spectra(config, survey, found.table)
-    assert spectra.normaliser.order is None and spectra.medium == "unknown"
-    case = run.train_case(config, survey, scale, found.table, spectra)
-    assert case.validation.scatter[0] < 150
-    path, _ = run.infer_case(config, survey, case)
-    with SpectraFile(tmp_path / "own.fits") as file:
-        assert len(Table.read(path)) == file.n_stars
-
-
-def test_own_catalogues_that_cannot_be_used(done, tmp_path):
-    folder, _ = done
-    write_spectra(
-        tmp_path / "own.fits",
-        *np.ones((2, 1, 4)),
-        np.arange(1.0, 5),
-        {"id": ["a"]},
-        True,
-    )
-    (tmp_path / "own.csv").write_text("name,star_id\na,b\n")
-    text = (folder / "fastcannon.toml").read_text()
-    text = text.replace('"apogee/', f'"{folder}/apogee/')
-    text = text.replace('folder = "run"', f'folder = "{folder}/run"')
-    start, end = text.index("[surveys.galah]"), text.index("[match]")
-    for catalogue, message in (
-        ("own.csv", r"own.columns.id: .* no column 'nam' \(did you mean 'name'\?\)"),
-        ("none.csv", r"own.catalogue: .*none.csv cannot be read"),
-    ):
-        own = (
-            '[surveys.own]\nformat = "spectra"\nspectra = ["own.fits"]\n'
-            f'catalogue = "{catalogue}"\ncolumns = {{ id = "nam" }}\n\n'
-        )
-        (tmp_path / "own.toml").write_text(text[:start] + own + text[end:])
-        with pytest.raises(InputError, match=message):
-            run.match_surveys(read_config(tmp_path / "own.toml"))
-
-
-def test_normalised_flux_may_be_normalised_again(done):
-    """What training did to the spectra, inference does too."""
-    folder, _ = done
-    text = (folder / "fastcannon.toml").read_text()
-    text += "\n[surveys.galah.continuum]\norder = 2\n"
-    (folder / "again.toml").write_text(text)
-    config = read_config(folder / "again.toml")
-    survey = config.surveys["galah"]
-    training = Table.read(folder / "run" / "training.fits")
-    spectra = run.training_spectra(config, survey, training)
-    assert spectra.normaliser.order == 2
-    model = CannonModel(NAMES, degree=1)
-    labels = label_array(training, [f"{name}_galah" for name in NAMES])
-    model.train(labels, spectra.flux, spectra.ivar, spectra.wavelength)
-    model.normaliser = spectra.normaliser
-    path = folder / "again.fits"
-    with PackedSurvey.open(folder / "run" / "packed" / "galah") as packed:
-        jobs.infer(model, packed, path)
-        expected = model.infer(*spectra.normaliser.apply(*packed.read(range(20))))
-    found = label_array(Table.read(path), NAMES)[:20]
-    np.testing.assert_allclose(found, expected.labels, rtol=1e-6)
+    assert (np.asarray(precision["n"]) >= 20).all()
 
 
 @pytest.mark.parametrize("name", ["apogee", "galah"])
 def test_repeats_are_of_one_star(done, name):
-    folder, _ = done
-    config = read_config(folder / "fastcannon.toml")
-    star_id = run.spectra_stars(config, config.surveys[name])
-    with PackedSurvey.open(folder / "run" / "packed" / name) as packed:
-        stars = packed.stars
-    truth = folder / "truth" / "truth.fits"
+    survey = done.config.surveys[name]
+    with packed(done, name) as spectra:
+        stars = spectra.stars
+        code = sources.star_codes(survey, spectra, sources.catalogue(survey).table)
+    star_id = np.where(code < 0, "", code.astype(str))
+    truth = done.surveys / "truth" / "truth.fits"
     hidden = true_labels(truth, name, name, NAMES, stars["id"])
     pairs = best_and_others(star_id, stars["snr"])
     assert len(pairs) > (50 if name == "apogee" else 3)
@@ -261,22 +321,304 @@ def test_repeats_are_of_one_star(done, name):
     assert (stars["id"][pairs[:, 0]] != stars["id"][pairs[:, 1]]).all()
 
 
-def test_info_knows_the_files_of_a_run(done, capsys):
-    folder, _ = done
-    part = next((folder / "run" / "packed" / "galah").glob("part-*"))
-    for path, texts in (
-        (folder / "run" / "training.fits", ["TRAINING", "teff_galah"]),
-        (part, ["survey", "galah", "air", "refused"]),
-        (folder / "run" / "models" / "apogee-on-galah.fits", ["Chebyshev"]),
+@pytest.mark.parametrize("name", CASES)
+def test_final_errors_are_those_of_the_files_of_the_run(done, name):
+    """The larger of the rescaled formal error and the precision at the star's S/N."""
+    survey, scale = name.split("-on-")
+    table = catalogue_of(done, scale)
+    own = table[table["flag_id"] == ["galah", "apogee"].index(survey)]
+    found = by_id(read_labels(done.folder / "labels" / name), own)
+    factors = read(done.folder / "factors.ecsv")
+    fits_of = read(done.folder / "precision.ecsv").meta["fits"]
+    for row in factors[factors["case"] == name]:
+        label = row["label"]
+        rescaled = row["n_stars"] >= calibration.FEWEST_STARS
+        expected = found[f"e_{label}"] * (row["robust"] if rescaled else 1.0)
+        decay = fits_of[f"{name} {label}"]
+        if decay is not None:
+            a, b, c = decay
+            expected = np.maximum(expected, a * np.exp(-own["snr"] / b) + c)
+        known = np.isfinite(own["snr"]) & (own["snr"] > 0)
+        errors = own[f"e_{catalogue_name(label)}Cann"]
+        np.testing.assert_allclose(errors[known], expected[known], rtol=1e-5)
+
+
+# ---- models and normalisation
+
+
+def first_part(done, survey):
+    return done.folder / "packed" / survey / "part-00000.fits"
+
+
+def test_models_keep_their_normalisation(done, tmp_path):
+    path = done.folder / "models" / "apogee-on-galah.fits"
+    model = CannonModel.read(path)
+    assert model.normaliser.order == cases.ORDER and model.wavelength is not None
+    assert 100 < model.normaliser.pixels.sum() < 1000
+    out, part = tmp_path / "labels.fits", first_part(done, "apogee")
+    command = ["infer", str(path), str(part), "-o", str(out), "--starts", "2", "-q"]
+    assert main(command) == 0
+    whole = read(done.folder / "labels" / "apogee-on-galah" / "part-00000.fits")
+    again = read(out)
+    for name in NAMES:
+        np.testing.assert_array_equal(again[name], whole[name])
+    other = CannonModel.read(done.folder / "models" / "galah-on-apogee.fits")
+    assert other.normaliser.order is None
+
+
+def test_a_model_without_normalisation_refuses_raw_flux(done, tmp_path, capsys):
+    model = CannonModel.read(done.folder / "models" / "apogee-on-galah.fits")
+    model.normaliser = None
+    model.write(tmp_path / "model.fits")
+    part = first_part(done, "apogee")
+    command = ["infer", str(tmp_path / "model.fits"), str(part), "-o"]
+    assert main([*command, str(tmp_path / "labels.fits")]) == 2
+    assert "not normalised" in capsys.readouterr().err
+
+
+def changed(done, tmp_path, *changes):
+    """Return a configuration beside links to the packed spectra."""
+    path = copied(done, tmp_path, "*.fits", "*.json", "*.ecsv", "*.parquet", "*.sha256")
+    return load(write(path.parent, path.read_text(), *changes))
+
+
+def test_normalised_flux_may_be_normalised_again(done, training, tmp_path):
+    """What training did to the spectra, inference does too."""
+    again = "[surveys.galah.continuum]\norder = 2\n\n[match]"
+    config = changed(done, tmp_path, ("[match]", again))
+    spectra = cases.training_spectra(config, config.surveys["galah"], training)
+    assert spectra.normaliser.order == 2
+    model = CannonModel(NAMES, degree=1)
+    labels = cases.labels_of(training, NAMES, "galah")
+    model.train(labels, spectra.flux, spectra.ivar, spectra.wavelength)
+    model.normaliser = spectra.normaliser
+    path = tmp_path / "again.fits"
+    with SpectraFile(first_part(done, "galah")) as part:
+        jobs.infer(model, part, path)
+        given = part.read_rows(0, 20)
+    expected = model.infer(*spectra.normaliser.apply(*given))
+    found = label_array(read(path), NAMES)[:20]
+    np.testing.assert_allclose(found, expected.labels, rtol=1e-6)
+
+
+def test_given_continuum_pixels_are_used(done, training, tmp_path):
+    pixels = tmp_path / "pixels.txt"
+    pixels.write_text("\n".join(map(str, range(330, 8300, 20))))
+    given = f'[surveys.apogee.continuum]\npixels = "{pixels}"\norder = 2\n\n[match]'
+    config = changed(done, tmp_path / "run", ("[match]", given))
+    survey = config.surveys["apogee"]
+    spectra = cases.training_spectra(config, survey, training)
+    assert spectra.normaliser.order == 2
+    assert spectra.normaliser.pixels.sum() == len(range(330, 8300, 20))
+    for text in ("9000\n", "-1\n", "x\n"):
+        pixels.write_text(text)
+        with pytest.raises(InputError, match=r"no list of continuum pixels.*0 to 8574"):
+            cases.training_spectra(config, survey, training)
+
+
+# ---- surveys of one's own
+
+
+def own_survey(done, training, folder, rows=slice(None)):
+    """Write GALAH's spectra and labels as a survey of one's own; return its section."""
+    folder.mkdir(exist_ok=True)
+    with packed(done, "galah") as spectra:
+        flux, ivar = spectra.read(np.arange(spectra.n_stars)[rows])
+        stars, grid = spectra.stars[rows]["id", "snr"], spectra.wavelength
+    write_spectra(folder / "own.fits", flux, ivar, grid, stars, True)
+    catalogue = Table({"name": training["id_galah"], "star_id": training["star_id"]})
+    for name in NAMES:
+        catalogue[name] = np.asarray(training[f"{name}_galah"])
+    catalogue["snr"], catalogue["gaia_source_id"] = training["snr_galah"], 0
+    catalogue["ra"], catalogue["dec"] = training["ra"], training["dec"]
+    catalogue.write(folder / "own.ecsv", format="ascii.ecsv")
+    return (
+        '[surveys.own]\nformat = "spectra"\nspectra = ["own.fits"]\n'
+        'catalogue = "own.ecsv"\ncuts = { snr = "> 25" }\n'
+        'columns = { id = "name" }\n\n'
+    )
+
+
+def with_own(done, section):
+    """Return the text of the configuration with a survey in the place of GALAH."""
+    text = done.text.replace("starts = 2", "starts = 2\ndegree = 1")
+    start, end = text.index("[surveys.galah]"), text.index("[match]")
+    return text[:start] + section + text[end:]
+
+
+def test_own_spectra_files_take_part(done, training, tmp_path):
+    """A survey of one's own: spectra files and a catalogue, no reader needed."""
+    section = own_survey(done, training, tmp_path)
+    copied(done, tmp_path, "*.*")
+    path = write(tmp_path, with_own(done, section))
+    summary, said = go(path)
+    assert dict(summary["match"])["training stars"] == len(training)
+    assert "own-on-apogee: fewer than 20 stars have repeats" in "\n".join(said)
+    counts = summary["catalogues"]["apogee-scaled"]
+    with packed(done, "galah") as spectra:
+        n_spectra = spectra.n_stars
+    # No star_id for the spectra that the catalogue does not have: each is a star.
+    assert counts["own"]["rows"] == n_spectra
+    assert counts["own"]["NOT_CATALOGUED"] == n_spectra - len(training)
+    assert counts["own"]["FORMAL_ERRORS"] == n_spectra
+    table = read(tmp_path / "run" / "catalogues" / "apogee-scaled.fits")
+    own = table[table["flag_id"] == 2]
+    assert len(own) == n_spectra
+    known = own["flag_fastcannon"] & FLAGS["NOT_CATALOGUED"] == 0
+    assert set(own["survey_id"][known]) == set(training["id_galah"])
+    assert (own["flag_training"][known] == 0).all()
+    assert np.isnan(own["teff"][~known]).all() and np.isfinite(own["teff"][known]).all()
+    model = CannonModel.read(tmp_path / "run" / "models" / "own-on-apogee.fits")
+    assert model.normaliser.order is None
+    scatter = summary["cross-validation"]["own-on-own"]["teff"]["scatter"]
+    assert scatter < 200  # measured: 99 K with 49 stars and a linear model
+
+
+def test_own_catalogues_that_cannot_be_used(done, tmp_path):
+    write_spectra(
+        tmp_path / "own.fits",
+        *np.ones((2, 1, 4)),
+        np.arange(1.0, 5),
+        {"id": ["a"]},
+        True,
+    )
+    (tmp_path / "own.csv").write_text("name,star_id\na,b\n")
+    for catalogue, message in (
+        ("own.csv", r"own.columns.id: .* no column 'nam' \(did you mean 'name'\?\)"),
+        ("none.csv", r"own.catalogue: .*none.csv cannot be read"),
     ):
-        assert main(["info", str(path)]) == 0
-        said = capsys.readouterr().out
-        assert all(text in said for text in texts)
+        section = (
+            '[surveys.own]\nformat = "spectra"\nspectra = ["own.fits"]\n'
+            f'catalogue = "{catalogue}"\ncolumns = {{ id = "nam" }}\n\n'
+        )
+        path = write(tmp_path, with_own(done, section))
+        with pytest.raises(InputError, match=message):
+            go(path)
+    assert not (tmp_path / "run").exists()
 
 
-def test_a_demonstration_without_configuration(tmp_path, capsys):
-    assert demo.main(["--data", str(tmp_path)]) == 2
-    assert "fastcannon.toml does not exist" in capsys.readouterr().err
+# ---- other configurations
+
+
+@pytest.fixture(scope="module")
+def sparse(done, tmp_path_factory):
+    """A run without visits, repeats, some entries and some Gaia rows.
+
+    With GALAH's relation for the vmicro of APOGEE. Returns its folder, summary, lines,
+    and the ids that were taken out of GALAH's catalogue and of Gaia's.
+    """
+    home = tmp_path_factory.mktemp("sparse")
+    galah = done.surveys / "galah" / "GALAH_DR3_main_allstar_v2.fits"
+    removed = without_rows(galah, home / galah.name, "sobject_id", 4)
+    lost = without_rows(done.surveys / GAIA, home / "gaia.fits", "source_id", 3)
+    repeats = done.surveys / "galah" / "GALAH_DR3_main_allspec_v2.fits"
+    path = write(
+        home,
+        done.text,
+        ("visits = true", "visits = false"),
+        (f'catalogue_repeats = "{repeats}"', ""),
+        (f'"{galah}"', f'"{galah.name}"'),
+        (f'"{done.surveys / GAIA}"', '"gaia.fits"'),
+        ('"fe_h"]', '"fe_h", "vmicro"]\nempirical_vmicro = ["apogee"]'),
+        ("starts = 2", "starts = 2\ndegree = 1"),
+    )
+    summary, said = go(path)
+    return home / "run", summary, said, set(map(str, removed)), set(lost)
+
+
+def without_rows(path, target, key, step):
+    """Copy a FITS table without every step-th row; return the keys of these."""
+    with fits.open(path) as hdus:
+        rows = np.arange(len(hdus[1].data)) % step == 0
+        gone = hdus[1].data[key][rows].tolist()
+        hdus[1].data = hdus[1].data[~rows]
+        hdus.writeto(target)
+    return gone
+
+
+def test_errors_without_repeats_are_formal_and_the_catalogue_says_so(sparse):
+    folder, summary, said, _, _ = sparse
+    assert "galah-on-apogee: fewer than 20 stars have repeats" in "\n".join(said)
+    header = fits.getheader(folder / "catalogues" / "apogee-scaled.fits")
+    assert header["SURVEY1"] == "galah" and header["FORMAL1"] is True
+    table = read(folder / "catalogues" / "apogee-scaled.fits")
+    own = table[table["flag_id"] == 0]
+    assert (own["flag_fastcannon"] & FLAGS["FORMAL_ERRORS"] > 0).all()
+    found = by_id(read_labels(folder / "labels" / "galah-on-apogee"), own)
+    np.testing.assert_array_equal(own["e_teffCann"], found["e_teff"].astype("f4"))
+    factors = read(folder / "factors.ecsv")
+    factors = factors[factors["case"] == "galah-on-apogee"]
+    assert np.isnan(factors["factor"]).all() and not factors["n_pairs"].any()
+    assert summary["catalogues"]["apogee-scaled"]["galah"]["clean"] > 0
+
+
+def test_spectra_without_an_entry_have_rows_that_say_so(sparse, done):
+    folder, summary, _, removed, _ = sparse
+    table = read(folder / "catalogues" / "galah-scaled.fits")
+    odd = table["flag_fastcannon"] & FLAGS["NOT_CATALOGUED"] > 0
+    with packed(done, "galah") as spectra:
+        ids = set(spectra.stars["id"])
+    catalogue = sources.catalogue(done.config.surveys["galah"]).table
+    repeats = ids - set(map(str, catalogue["id"]))
+    # Without the catalogue of repeats nobody knows whose spectra these are.
+    assert set(table["survey_id"][odd]) == (ids & removed) | repeats
+    counts = summary["stars"]["galah"]
+    assert counts["not in the survey's catalogue"] == odd.sum() > 40
+    assert counts["stars"] == len(ids)
+    rows = table[odd]
+    assert (rows["flag_id"] == 0).all() and np.isfinite(rows["teffCann"]).all()
+    assert np.isfinite(rows["snr"]).all() and np.isnan(rows["ra"]).all()
+    for name in ("flag_survey", "flag_training", "flag_snr"):
+        assert (rows[name] == 1).all()
+    assert not clean(rows).any()
+    assert not np.any(rows["dr3_source_id"]) and np.isnan(rows["parallax"]).all()
+
+
+def test_stars_without_a_gaia_row_keep_the_id_of_their_survey(sparse, done):
+    folder, _, _, _, lost = sparse
+    table = read(folder / "catalogues" / "galah-scaled.fits")
+    odd = table["flag_fastcannon"] & FLAGS["NOT_CATALOGUED"] > 0
+    galah = table[(table["flag_id"] == 0) & ~odd]
+    gone = np.isin(galah["dr3_source_id"], list(lost))
+    assert 20 < gone.sum() < len(galah) / 2
+    assert (galah["dr3_source_id"] > 0).all()
+    np.testing.assert_array_equal(np.ma.filled(galah["dr2_source_id"], 0) == 0, gone)
+    apogee = table[table["flag_id"] == 1]
+    entry = by_id(sources.catalogue(done.config.surveys["apogee"]).table, apogee)
+    np.testing.assert_array_equal(apogee["dr2_source_id"], entry["gaia_source_id"])
+    none = np.ma.filled(apogee["dr3_source_id"], 0) == 0
+    assert none.sum() > 20
+    for rows, empty in ((galah, gone), (apogee, none)):
+        for name in GAIA_NAMES:
+            np.testing.assert_array_equal(np.isnan(rows[name]), empty)
+
+
+def test_empirical_vmicro_replaces_that_of_a_survey(sparse, done):
+    folder, _, said, _, _ = sparse
+    training = read(folder / "training.fits")
+    expected = empirical_vmicro(training["teff_apogee"], training["logg_apogee"])
+    np.testing.assert_array_equal(training["vmicro_apogee"], expected)
+    catalogue = sources.catalogue(done.config.surveys["apogee"]).table
+    own = dict(zip(catalogue["id"], catalogue["vmicro"], strict=True))
+    given = [own[name] for name in training["id_apogee"]]
+    np.testing.assert_array_equal(training["vmicro_apogee_given"], given)
+    assert "vmicro_galah_given" not in training.colnames
+    validations = {path.stem for path in (folder / "validation").iterdir()}
+    ends = "on-apogee-own-vmicro"
+    assert validations == {*CASES, f"apogee-{ends}", f"galah-{ends}"}
+    other = read(folder / "validation" / f"apogee-{ends}.fits")
+    np.testing.assert_array_equal(other["vmicro_given"], given)
+    first = read(folder / "validation" / "apogee-on-apogee.fits")
+    np.testing.assert_array_equal(first["vmicro_given"], expected)
+    assert "the same with apogee's own vmicro" in "\n".join(said)
+    # The survey's own value stays in the catalogue.
+    table = read(folder / "catalogues" / "apogee-scaled.fits")
+    rows = table[table["flag_id"] == 1]
+    shown = np.array([own[name] for name in rows["survey_id"]], "f4")
+    np.testing.assert_array_equal(rows["vmicro"], shown)
+
+
+# ---- what can be wrong
 
 
 @pytest.mark.parametrize(
@@ -291,55 +633,75 @@ def test_a_demonstration_without_configuration(tmp_path, capsys):
             'windows = "none.ecsv"\n[labels.censors]\nteff = ["Si"]\n[pack]',
             "none",
         ),
+        (
+            "[match]",
+            '[surveys.galah.columns]\nstar_id = "sobject_id"\n[match]',
+            "no star_id is in both|star_id has type",
+        ),
+        ("gaia.fits", "gone.fits", "gaia.table: .*gone.fits cannot be read"),
+        ("[labels]", '[gaia.columns]\nr_est = "rest"\n[labels]', "no column rest"),
+        ('"teff", "logg", "fe_h"', '"vmicro", "vbroad"', "at least one of teff, logg"),
     ],
 )
 def test_mistakes_show_before_packing(done, tmp_path, capsys, old, new, message):
-    folder, _ = done
-    text = (folder / "fastcannon.toml").read_text()
-    for name in ("apogee", "galah"):
-        text = text.replace(f'"{name}/', f'"{folder}/{name}/')
-    path = tmp_path / "fastcannon.toml"
-    path.write_text(text.replace(old, new))
-    assert main(["run", str(path)]) == 2
+    path = write(tmp_path, done.text, (old, new))
+    with small_parts():
+        assert main(["run", str(path)]) == 2
     assert re.search(message, capsys.readouterr().err)
     assert not (tmp_path / "run").exists()
 
 
-def test_given_continuum_pixels_are_used(done, tmp_path):
-    folder, _ = done
-    (tmp_path / "pixels.txt").write_text("\n".join(map(str, range(330, 8300, 20))))
-    text = (folder / "fastcannon.toml").read_text()
-    text += (
-        f'\n[surveys.apogee.continuum]\npixels = "{tmp_path}/pixels.txt"\norder = 2\n'
-    )
-    config_path = folder / "pixels.toml"
-    config_path.write_text(text)
-    config = read_config(config_path)
-    survey = config.surveys["apogee"]
-    training = Table.read(folder / "run" / "training.fits")
-    spectra = run.training_spectra(config, survey, training)
-    assert spectra.normaliser.order == 2
-    assert spectra.normaliser.pixels.sum() == len(range(330, 8300, 20))
-    (tmp_path / "pixels.txt").write_text("9000\n")
-    with pytest.raises(InputError, match=r"no list of continuum pixels.*0 to 8574"):
-        run.training_spectra(config, survey, training)
+def test_few_training_stars_are_a_warning_with_the_numbers(done, tmp_path):
+    path = copied(done, tmp_path)
+    with pytest.warns(UserWarning, match=r"49 training stars for 10 terms .* 100 or"):
+        run.match_surveys(load(path))
 
 
 def test_training_stars_without_spectra_are_counted(done, tmp_path):
-    folder, _ = done
-    shutil.copytree(folder / "run" / "packed", tmp_path / "run" / "packed")
-    part = next((tmp_path / "run" / "packed" / "apogee").glob("part-*"))
-    with SpectraFile(part) as file:
-        stars = file.stars
-        stars["id"] = [f"x{name}" for name in stars["id"]]
-        flux, ivar = file.read_rows(0, file.n_stars)
-        write_spectra(part, flux, ivar, file.wavelength, stars, False)
-    text = (folder / "fastcannon.toml").read_text()
-    text = text.replace('"apogee/', f'"{folder}/apogee/')
-    text = text.replace('"galah/', f'"{folder}/galah/')
-    (tmp_path / "fastcannon.toml").write_text(text)
+    path = copied(done, tmp_path, "*.*")
+    for link in (tmp_path / "run" / "packed" / "apogee").glob("part-*"):
+        with SpectraFile(link) as file:
+            stars, facts = file.stars, dict(file.facts)
+            stars["id"] = [f"x{name}" for name in stars["id"]]
+            flux, ivar = file.read_rows(0, file.n_stars)
+            wavelength = file.wavelength
+        link.unlink()
+        kept = {key: facts[key] for key in ("PART", "PARTS", "SURVEY", "PACKING")}
+        write_spectra(link, flux, ivar, wavelength, stars, False, facts=kept)
     with pytest.raises(InputError, match="training stars has packed spectra in both"):
-        run.match_surveys(read_config(tmp_path / "fastcannon.toml"))
+        run.match_surveys(load(path))
+
+
+# ---- the command line
+
+
+def test_match_says_what_each_step_removed(done, tmp_path, capsys):
+    path = copied(done, tmp_path, "*.*")
+    with small_parts():
+        assert main(["match", str(path)]) == 0
+    said = capsys.readouterr().out
+    for text in (
+        "160  matched",
+        "cuts of apogee",
+        "flag_sp",
+        "cuts of spectra",
+        "training stars",
+        "Giants",
+        "teff (K)",
+    ):
+        assert text in said
+
+
+def test_info_knows_the_files_of_a_run(done, capsys):
+    for path, texts in (
+        (done.folder / "training.fits", ["TRAINING", "teff_galah"]),
+        (first_part(done, "galah"), ["survey", "galah", "air", "refused"]),
+        (done.folder / "models" / "apogee-on-galah.fits", ["Chebyshev"]),
+        (done.folder / "labels" / "galah-on-galah" / "part-00000.fits", ["LABELS"]),
+    ):
+        assert main(["info", str(path)]) == 0
+        said = capsys.readouterr().out
+        assert all(text in said for text in texts)
 
 
 def test_init_writes_a_configuration_once(tmp_path, capsys):
