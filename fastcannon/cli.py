@@ -173,10 +173,11 @@ def _match(arguments):
 def _run(arguments):
     from . import run
     from .config import read_config
+    from .status import status
 
     config = read_config(arguments.config)
     if arguments.status:
-        print(*run.status(config), sep="\n")
+        print(*status(config), sep="\n")
         return 0
     say, bar = _reporters(arguments)
     summary = run.run_all(config, say, bar, arguments.workers, arguments.scheduler)

@@ -12,8 +12,7 @@ import numpy as np
 from astropy.table import Table
 
 from . import calibration, cases, fitsfiles, jobs, parts
-from .catalogue import columns
-from .catalogue_files import write_catalogue, write_manifest
+from .catalogue_files import write_manifest
 from .config import OWN
 from .cuts import Cut
 from .differences import difference_lines, difference_table
@@ -22,6 +21,7 @@ from .joining import join_survey, read_gaia
 from .labels import empirical_vmicro
 from .match import TrainingSet, training_table
 from .pack import REFUSED_LIST, pack
+from .publish import write_catalogues
 from .runfolder import (
     MANIFEST,
     SUMMARY,
@@ -68,7 +68,8 @@ def run_all(config, say, bar, workers=None, address=None):
     """
     check(config)
     folder = RunFolder(config)
-    with folder.locked(), open_workers(workers, address) as run:
+    with open_workers(workers, address) as run, folder.locked():
+        (folder.path / MANIFEST).unlink(missing_ok=True)  # until all is as it says
 
         def tell(line):
             say(line)
@@ -388,74 +389,6 @@ def compare_scales(config, folder, training, labels, joined, say):
             say(line)
 
 
-def write_catalogues(config, folder, made, calibrated, labels, joined, say, bar, run):
-    """Write a catalogue for each scale: Parquet partitions, then one FITS file.
-
-    Returns
-    -------
-    dict of str to dict
-        Of each scale, for each survey the counts of `parts.counts_of`.
-    """
-    scales = {}
-    for case, one in zip(made, calibrated, strict=True):
-        path = folder.made("calibration", f"{case.name}.json")
-        scales[case.name] = str(path), calibration.write_scale(path, one.scale)
-    found = {}
-    for scale in config.pair():
-        name = f"{scale.name}-scaled"
-        own = [case for case in made if case.scale == scale.name]
-        tasks = {
-            case.survey: _partitions(config, folder, case, labels, joined, scales)
-            for case in own
-        }
-        counts = _write_partitions(tasks, bar, run)
-        path = folder.path / "catalogues" / f"{name}.fits"
-        paths = [task.path for case in own for task in tasks[case.survey]]
-        header = _provenance(config, own, counts)
-        write_catalogue(path, paths, columns(config.labels.names), header)
-        found[name] = counts
-        rows = sum(one["rows"] for one in counts.values())
-        good = sum(one["clean"] for one in counts.values())
-        say(f"{path}: {rows:,} stars, {good:,} of them clean")
-    return found
-
-
-def status(config):
-    """Say where a run stands.
-
-    Parameters
-    ----------
-    config : Config
-
-    Returns
-    -------
-    list of str
-        Lines of text: for each step the number of its files.
-    """
-    folder = RunFolder(config)
-    lines = [f"{folder.path}: {'a run works here now' if folder.busy() else 'no run'}"]
-    pair = [survey.name for survey in config.pair()]
-    names = [f"{survey}-on-{scale}" for survey in pair for scale in pair]
-    wanted = {}
-    for survey in config.pair():
-        n_parts = _part_count(config, survey)
-        wanted[survey.name] = n_parts
-        lines.append(_progress_line(f"packed/{survey.name}", folder, n_parts))
-    for kind in ("models", "validation"):
-        there = sum((folder.path / kind / f"{n}.fits").exists() for n in names)
-        lines.append(f"{kind:<40} {there} of {len(names)}")
-    for name in names:
-        n_parts = wanted[name.partition("-on-")[0]]
-        lines.append(_progress_line(f"labels/{name}", folder, n_parts))
-    for scale in pair:
-        there = (folder.path / "catalogues" / f"{scale}-scaled.fits").exists()
-        done = "written" if there else "not yet"
-        lines.append(f"{f'catalogues/{scale}-scaled.fits':<40} {done}")
-    end = "finished" if (folder.path / MANIFEST).exists() else "not yet"
-    lines.append(f"{MANIFEST:<40} {end}")
-    return lines
-
-
 def _spectra_once(config, survey, training, threads):
     """Return a function that reads the training spectra when they are first needed."""
     return cache(lambda: cases.training_spectra(config, survey, training, threads))
@@ -463,67 +396,6 @@ def _spectra_once(config, survey, training, threads):
 
 def _labels_finished(path, plan):
     return finished(path, jobs.LABELS, plan)
-
-
-def _partitions(config, folder, case, labels, joined, scales):
-    """Return the tasks that write a case's rows."""
-    facts = {
-        "case": case.name,
-        "configuration": digest(settings(config)),
-        "model": file_digest(case.model),
-        "calibration": scales[case.name][1],
-    }
-    tasks = []
-    pairs = zip(joined[case.survey].paths, labels[case.name], strict=True)
-    for number, (stars, path) in enumerate(pairs):
-        out = folder.made(
-            f"catalogues/{case.scale}-scaled", f"{case.survey}-{number:05d}.parquet"
-        )
-        made_from = {"stars": file_digest(stars), "labels": file_digest(path)}
-        tasks.append(
-            parts.Partition(
-                *(str(stars), str(path), scales[case.name], str(out), facts | made_from)
-            )
-        )
-    return tasks
-
-
-def _write_partitions(tasks, bar, run):
-    """Write the partitions that are not finished; return the counts of each survey."""
-    counts = {}
-    for survey, own in tasks.items():
-        kept = [parts.finished_partition(task) for task in own]
-        todo = [task for task, one in zip(own, kept, strict=True) if one is None]
-        with bar(len(own), "parts") as progress:
-            progress.update(len(own) - len(todo))
-            new = run(parts.catalogue_part, todo, lambda task: progress.update(1))
-        done = [one for one in kept if one is not None] + new
-        counts[survey] = parts.add_counts(done)
-    return counts
-
-
-def _provenance(config, own, counts):
-    """Return the primary header of a catalogue."""
-    from . import __version__
-
-    header = {
-        "WRITER": (f"fastcannon {__version__}", "what wrote the file"),
-        "CONFIG": (digest(settings(config)), "digest of all settings"),
-        "SCALE": (own[0].scale, "survey whose scale the labels are on"),
-    }
-    for number, case in enumerate(own):
-        count = counts[case.survey]
-        header |= {
-            f"SURVEY{number}": (case.survey, "spectra of this survey"),
-            f"MODEL{number}": (file_digest(case.model), "digest of its model"),
-            f"ROWS{number}": (count["rows"], "its rows"),
-            f"CLEAN{number}": (count["clean"], "of them clean"),
-            f"FORMAL{number}": (
-                count["FORMAL_ERRORS"] > 0,
-                "errors of some label are formal",
-            ),
-        }
-    return header
 
 
 def _validation_numbers(config, made):
@@ -552,19 +424,6 @@ def _replace_vmicro(training, name):
 def _write_text(path, table):
     with fitsfiles.atomic_path(path) as temporary:
         table.write(temporary, format="ascii.ecsv")
-
-
-def _part_count(config, survey):
-    """Return how many packed parts a survey has or will have; None: not known yet."""
-    if survey.format == OWN:
-        return len(survey.files())
-    found = sorted(RunFolder(config).packed(survey).glob("part-*.fits"))
-    return fitsfiles.scan(found[0])[0].header.get("PARTS") if found else None
-
-
-def _progress_line(what, folder, n_parts):
-    there = len(list((folder.path / what).glob("part-*.fits")))
-    return f"{what:<40} {there} of {'?' if n_parts is None else n_parts} parts"
 
 
 def _packing_lines(name, packing):

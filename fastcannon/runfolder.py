@@ -103,8 +103,8 @@ class RunFolder:
                 raise InputError(
                     f"{path}: this folder was made with other settings: "
                     f"{'; '.join(changed)}. Old and new parts are not mixed: put the "
-                    "settings back, or choose another output.folder (links to its "
-                    "packed/ save the packing)"
+                    "settings back, or choose another output.folder (its packed/ can "
+                    "be moved there)"
                 )
         if claim:
             write_json(path, now)

@@ -12,8 +12,6 @@ from .match import Catalogue
 from .packed import PackedSurvey, as_bytes, rows_of
 from .runfolder import RunFolder
 
-_STAR_LENGTH = 64  # characters of a star_id
-
 
 def open_survey(config, survey):
     """Open the packed spectra of a survey, or its own spectra files."""
@@ -66,13 +64,12 @@ def star_codes(survey, packed, table):
     """
     found = packed.column("star_id", default=b"")
     if not np.any(found != b""):
-        ids = packed.column("id")
-        found = np.full(len(ids), b"", dtype=f"S{_STAR_LENGTH}")
+        tables = [table]
         if survey.catalogue_repeats is not None:
             module = surveys.get(survey.format)
             repeats = module.read_catalogue(survey.catalogue_repeats, survey.columns)
-            _look_up(found, ids, repeats)
-        _look_up(found, ids, table)
+            tables.insert(0, repeats)
+        found = _look_up(packed.column("id"), tables)
     codes = np.unique(found, return_inverse=True)[1]
     return np.where(found == b"", -1, codes)
 
@@ -105,14 +102,17 @@ def read_table(path, where):
         ) from error
 
 
-def _look_up(found, ids, table):
-    """Fill in the stars that are not known yet and that a catalogue knows."""
-    if "star_id" not in table.colnames:
-        return  # a survey of one's own that is matched by position or Gaia's ids
-    names, _ = match.star_ids(table, "the catalogue")
-    rows = rows_of(ids, table["id"])
-    known = (rows >= 0) & (found == b"")
-    found[known] = as_bytes(names[rows[known]])
+def _look_up(ids, tables):
+    """Return the star of each id by the first catalogue that knows it, else b""."""
+    found = np.full(len(ids), b"")
+    for table in tables:
+        if "star_id" not in table.colnames:
+            continue  # a survey of one's own that is matched by position or Gaia's ids
+        names = as_bytes(match.star_ids(table, "the catalogue")[0])
+        rows = rows_of(ids, table["id"])
+        new = np.where(rows >= 0, names[rows], b"")
+        found = np.where(found == b"", new, found)
+    return found
 
 
 def _own_catalogue(survey):

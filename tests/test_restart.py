@@ -16,11 +16,12 @@ import pytest
 from astropy.io import fits
 from small_run import PART, contents, copied, go, load, small_parts, write
 
-from fastcannon import CannonModel, run, scheduler
+from fastcannon import CannonModel, scheduler
 from fastcannon.catalogue_files import check_manifest
 from fastcannon.cli import main
 from fastcannon.errors import InputError
 from fastcannon.runfolder import PLAN, RunFolder
+from fastcannon.status import status as lines_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*training stars for:UserWarning")
 
@@ -256,9 +257,9 @@ def test_two_runs_in_one_folder(done, tmp_path):
     with RunFolder(load(path)).locked():
         with pytest.raises(InputError, match="another run works in this folder"):
             go(path)
-        assert "a run works here now" in run.status(load(path))[0]
+        assert "a run works here now" in lines_of(load(path))[0]
     assert contents(tmp_path / "run") == contents(done.folder)
-    assert run.status(load(path))[0].endswith("no run")
+    assert lines_of(load(path))[0].endswith("no run")
 
 
 # ---- status
@@ -285,5 +286,5 @@ def test_status_before_during_and_after(done, tmp_path, capsys):
     assert during["models"] == "4 of 4"
     assert during["catalogues/galah-scaled.fits"] == "not yet"
     with small_parts():
-        after = run.status(done.config)
+        after = lines_of(done.config)
     assert "3 of 3 parts" in after[-4] and after[-1].endswith("finished")
