@@ -101,6 +101,7 @@ def run_all(config, say, bar, workers=None, address=None):
         )
         write_json(folder.path / SUMMARY, summary)
         tell(f"{folder.path / SUMMARY}: all counts")
+        folder.sweep()  # what lost workers left behind
         write_manifest(folder.path / MANIFEST, folder.path)
     return summary
 

@@ -83,7 +83,7 @@ class RunFolder:
                     "choose another output.folder"
                 )
             self._check_settings(claim)
-            self._sweep()
+            self.sweep()
             yield
 
     def busy(self):
@@ -109,7 +109,7 @@ class RunFolder:
         if claim:
             write_json(path, now)
 
-    def _sweep(self):
+    def sweep(self):
         """Remove what killed runs left half written; `pack` does it for its own."""
         for path in self.path.rglob(".*.tmp"):
             if self.path / "packed" not in path.parents:
