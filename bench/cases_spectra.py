@@ -64,6 +64,21 @@ def clean_rows(world):
     )
 
 
+@case(gate, N_SPECTRA)
+def keep_rows(world):
+    flux, ivar, bad, _ = dirty_spectra(world)
+    made, inside = (np.empty_like(flux), np.empty_like(ivar)), world.s2 > 0
+    inside[:100] = False
+    limit = np.float32(4e4)
+    lost = bad | (ivar == 0) | ~inside
+
+    def check(_):
+        assert_array_equal(made[0], np.where(lost, 1, flux))
+        assert_array_equal(made[1], np.where(lost, 0, np.minimum(ivar, limit)))
+
+    return Case(lambda: gate.keep_rows(flux, ivar, inside, limit, *made), check)
+
+
 @case(weights, N_SPECTRA)
 def weigh_spectra(world):
     s2, pivot = world.s2.astype(np.float32), world.theta[:, 0].astype(np.float32)

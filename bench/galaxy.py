@@ -6,7 +6,6 @@ flags of the stars planted outside the training set, and errors.
 """
 
 import argparse
-import resource
 import sys
 import time
 from pathlib import Path
@@ -31,6 +30,7 @@ from fastcannon.simulator import instruments, simulate
 from fastcannon.sources import open_survey
 from fastcannon.surveys import galah
 
+from .peaks import WorkerPeak, own_peak
 from .results import at_least, at_most, only, table
 
 STARS, OVERLAP = 20_000, 6_500  # a third of the overlap passes the paper's cuts
@@ -52,9 +52,13 @@ def main():
     if not (options.folder / "fastcannon.toml").exists():
         simulate(options.folder, options.stars, options.overlap, seed=4)
     config = read_config(options.folder / "fastcannon.toml")
-    start = time.perf_counter()
+    workers, start = WorkerPeak(), time.perf_counter()
     run_all(config, print, _bar)
-    rows = [only("the run", (time.perf_counter() - start) / 60, "min"), *_memory()]
+    rows = [
+        only("the run", (time.perf_counter() - start) / 60, "min"),
+        at_most("memory of the run", own_peak(), 2, "GiB"),
+        at_most("memory of a worker", workers.gib, 2, "GiB"),
+    ]
     rows += compare(config, options.folder / TRUTH)
     print(table(rows))
     return 0 if all(row.met for row in rows) else 1
@@ -240,18 +244,6 @@ def _slope(x, y):
     left = y - y.mean() - slope * x
     # The scatter may change with Teff: White's error does not mind.
     return slope, np.sqrt((x**2 * left**2).sum()) / (x**2).sum()
-
-
-def _memory():
-    """Largest memory of this process and of its workers so far."""
-    own, workers = (
-        resource.getrusage(who).ru_maxrss / 2**20
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    return [
-        at_most("memory of the run", own, 2, "GiB"),
-        at_most("memory of a worker", workers, 2, "GiB"),
-    ]
 
 
 class _bar:

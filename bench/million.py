@@ -23,27 +23,13 @@ FILES = 20_000
 SIZES = (20_000, 200_000, 1_000_000)
 MIB = 2.0**20
 
-# A child's ru_maxrss begins with the memory that its parent had when it was forked:
-# the kernel's own peak of each worker is read instead while it lives.
 PACK = """
-import multiprocessing, resource, sys, threading, time
+import sys, time
 from pathlib import Path
+from bench.peaks import WorkerPeak, own_peak
 from fastcannon.pack import pack
-
-def watch(peaks):
-    while True:
-        for child in multiprocessing.active_children():
-            try:
-                status = Path(f"/proc/{child.pid}/status").read_text()
-                peaks.append(int(status.split("VmHWM:")[1].split()[0]))
-            except (OSError, IndexError):
-                pass
-        peaks[:] = [max(peaks, default=0)]
-        time.sleep(0.2)
-
 if __name__ == "__main__":
-    peaks = []
-    threading.Thread(target=watch, args=(peaks,), daemon=True).start()
+    workers = WorkerPeak()
     links = Path(sys.argv[1]).read_text().split()
     start = time.perf_counter()
     made = pack("apogee", links, sys.argv[2], processes=2)
@@ -51,8 +37,7 @@ if __name__ == "__main__":
     # links to one file are spectra of one id
     assert all(refused.path == "ids" for refused in made.refused)
     assert made.n_spectra == len(links)
-    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(own, peaks[0], seconds)
+    print(own_peak(), workers.gib, seconds)
 """
 
 
@@ -101,7 +86,7 @@ def pack_links(files, count, folder):
         stop.set()
         holes.join()
     own, workers, seconds = map(float, done.stdout.split())
-    return own / 1024, workers / 1024, seconds
+    return own * 1024, workers * 1024, seconds
 
 
 def give_back(folder, stop):

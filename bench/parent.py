@@ -18,15 +18,13 @@ NAMES = ("teff", "logg", "fe_h")
 CENTRES, WIDTHS = np.array([5000.0, 3.0, -0.2]), np.array([500.0, 0.8, 0.3])
 
 RUN = """
-import resource, sys
+import sys
+from bench.peaks import WorkerPeak, own_peak
 from fastcannon.cli import main
 if __name__ == "__main__":
+    workers = WorkerPeak()
     assert main(["run", sys.argv[1], "--quiet", "--workers", "2"]) == 0
-    own, workers = (
-        resource.getrusage(who).ru_maxrss / 2**20
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
-    print(own, workers, file=sys.stderr)
+    print(own_peak(), workers.gib, file=sys.stderr)
 """
 
 CONFIGURATION = """

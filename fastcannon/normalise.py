@@ -20,7 +20,9 @@ from astropy.table import Table
 
 from . import continuum
 from .errors import FileFormatError, InputError, check_whole
+from .kernels.gate import keep_rows
 from .model import CannonModel
+from .parallel import ranges, run_blocks
 from .spectra import check_wavelength
 
 # Of the pixels of a stretch are chosen; Ness+2015 chose 5 to 9 %.
@@ -32,6 +34,7 @@ ERROR_FLOOR = 0.005  # relative; as ASPCAP has it
 CLIP = 5.0  # robust standard deviations: of clean pixels none in a million is lost
 CRUDE_LEVEL = 0.9  # quantile of a stretch that passes for the continuum at first
 MOST_STARS = 300  # enough for medians over stars
+_BLOCK = 256  # spectra at a time
 NORMALISED = -1  # the order that stands for "normalised already" in a table
 
 
@@ -99,7 +102,7 @@ class Normaliser:
             polynomials of a region.
         """
         if self.order is None:
-            return self._as_given(flux, ivar)
+            return self._as_given(flux, ivar, threads)
         return continuum.chebyshev(
             self.wavelength,
             flux,
@@ -154,7 +157,7 @@ class Normaliser:
                 "continuum and the keywords ORDER, ERRFLOOR and REGION1 ... are needed"
             ) from error
 
-    def _as_given(self, flux, ivar):
+    def _as_given(self, flux, ivar, threads):
         """Pass normalised spectra on: clean, float32, ivar 0 outside the regions."""
         inside = _inside(self.wavelength, self.regions)
         flux, ivar = np.ma.asarray(flux), np.ma.asarray(ivar)
@@ -163,12 +166,24 @@ class Normaliser:
                 f"flux has shape {flux.shape}, ivar {ivar.shape}; (S, {len(inside)}) "
                 "is needed for both"
             )
-        flux = np.ma.filled(flux.astype(np.float32), np.nan)
-        ivar = np.ma.filled(ivar.astype(np.float32), np.nan)
-        good = inside & np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
-        if self.error_floor > 0:
-            ivar = np.minimum(ivar, np.float32(self.error_floor**-2))
-        return np.where(good, flux, np.float32(1)), np.where(good, ivar, np.float32(0))
+        shape = flux.shape
+        flux, ivar = (
+            np.ma.filled(image.astype(np.float32, copy=False), np.nan).reshape(
+                -1, len(inside)
+            )
+            for image in (flux, ivar)
+        )
+        limit = np.float32(self.error_floor**-2 if self.error_floor else np.inf)
+        made = np.empty_like(flux), np.empty_like(ivar)
+
+        def task(start, stop):
+            rows = slice(start, stop)
+            keep_rows(
+                flux[rows], ivar[rows], inside, limit, made[0][rows], made[1][rows]
+            )
+
+        run_blocks(task, ranges(len(flux), _BLOCK), threads)
+        return made[0].reshape(shape), made[1].reshape(shape)
 
 
 class Pass(NamedTuple):

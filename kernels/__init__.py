@@ -14,7 +14,7 @@ from .continuum import (
 )
 from .finish import finish_spectra
 from .folds import leave_folds_out, weight_powers
-from .gate import clean_rows, count_bad
+from .gate import clean_rows, count_bad, keep_rows
 from .hull import confine_spectra, hull_vertices, nearest_in_hull, outside_hull
 from .lasso import coordinate_descent, lasso_path, violation
 from .least_squares import (
@@ -81,6 +81,7 @@ __all__ = [
     "invert",
     "is_known",
     "joint_step",
+    "keep_rows",
     "label_jacobian",
     "label_vectors",
     "lasso_path",

@@ -59,3 +59,30 @@ def clean_rows(flux_inout, ivar_inout):
             if not (good_flux & good_ivar):
                 flux_inout[s, p] = 1
                 ivar_inout[s, p] = 0
+
+
+@kernel
+def keep_rows(flux, ivar, inside, limit, flux_out, ivar_out):
+    """Copy the usable pixels of some regions; elsewhere flux 1 and ivar 0.
+
+    Parameters
+    ----------
+    flux, ivar : ndarray, (S, P), float32
+        Pixels with a flux or ivar that is not finite, or ivar not above zero, are not
+        usable.
+    inside : ndarray, (P,), bool
+    limit : float32
+        Largest ivar; larger ones are lowered to it.
+    flux_out, ivar_out : ndarray, (S, P), float32
+        Overwritten.
+    """
+    zero = np.float32(0)
+    for s in range(flux.shape[0]):
+        for p in range(flux.shape[1]):
+            # differences are NaN where a value is infinite; one test for both
+            finite = (flux[s, p] - flux[s, p] == zero) & (
+                ivar[s, p] - ivar[s, p] == zero
+            )
+            good = inside[p] & finite & (ivar[s, p] > zero)
+            flux_out[s, p] = flux[s, p] if good else np.float32(1)
+            ivar_out[s, p] = min(ivar[s, p], limit) if good else zero

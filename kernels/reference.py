@@ -138,6 +138,12 @@ def clean_rows(flux, ivar):
     return np.where(good, flux, 1), np.where(good, ivar, 0)
 
 
+def keep_rows(flux, ivar, inside, limit):
+    """Return the usable pixels of some regions; elsewhere flux 1 and ivar 0."""
+    good = inside & np.isfinite(flux) & np.isfinite(ivar) & (ivar > 0)
+    return np.where(good, flux, 1), np.where(good, np.minimum(ivar, limit), 0)
+
+
 def factor(matrix):
     """Factor a positive definite matrix by LAPACK.
 

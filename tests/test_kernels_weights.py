@@ -173,3 +173,16 @@ def test_gate_counts_and_cleans_as_the_reference():
     again = flux.copy(), ivar.copy()
     gate.clean_rows(*again)
     np.testing.assert_array_equal(again, (flux, ivar))
+
+
+def test_gate_keeps_as_the_reference():
+    flux, ivar = bad_pixels()
+    inside = np.arange(12) != 7
+    for limit in (np.float32(500), np.float32(np.inf)):
+        made = np.empty_like(flux), np.empty_like(ivar)
+        gate.keep_rows(flux, ivar, inside, limit, *made)
+        np.testing.assert_array_equal(
+            made, reference.keep_rows(flux, ivar, inside, limit)
+        )
+        assert (made[0][:, 7] == 1).all() and (made[1][:, 7] == 0).all()
+        assert made[1].max() <= limit and np.isfinite(made).all()
