@@ -20,7 +20,7 @@ PER_WORKER = 0.5  # GiB, measured
 DISK = 0.5e9  # bytes per second that a disk gives a machine
 SHARED_DISK = 20e9  # the same of a cluster's file system, all machines together
 CORES_OF_MACHINE = 32
-PACKING = "packing apStar, our time per star"
+PACKING = "apogee: packing in one process"
 RATE = "packed spectra to catalogue rows, 8 starts, normalising it, one core"
 PARENT = "memory of the run's parent per spectrum"
 
