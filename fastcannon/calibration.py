@@ -21,6 +21,8 @@ from .result import STAR_STATUS
 from .runfolder import file_digest, write_json
 
 FEWEST_STARS = 20  # with repeats: a factor from fewer is uncertain by a fifth or more
+# Columns of a label table that nobody here asks for.
+_NOT_READ = ("id", "covariance", "chi2", "chi2_inside", "n_pixels")
 CHI2_SIGMAS = 5.0  # of log r_chi2 in the cross-validation: beyond it is an outlier
 _UNUSABLE = sum(STAR_STATUS[name] for name in ("NO_DATA", "NOT_CONVERGED", "SINGULAR"))
 
@@ -245,23 +247,26 @@ def read_rows(paths, starts, rows):
     Returns
     -------
     astropy Table
-        R rows in the order asked for, without the covariances.
+        R rows in the order asked for: labels, errors, r_chi2, minima, status.
     """
     order = np.argsort(rows, kind="stable")
-    cuts = np.searchsorted(rows[order], starts)
+    ordered = rows[order]
+    cuts = np.searchsorted(ordered, starts)
     pieces = []
     for number, path in enumerate(paths):
-        here = rows[order][cuts[number] : cuts[number + 1]] - starts[number]
+        here = ordered[cuts[number] : cuts[number + 1]] - starts[number]
         if not len(here) and pieces:
             continue
         with fits.open(path, memmap=True) as hdus:
             data = hdus[1].data
-            columns = [n for n in data.names if n not in ("id", "covariance")]
+            columns = [
+                n for n in data.names if n not in _NOT_READ and "_inside" not in n
+            ]
             pieces.append(
                 Table({n: np.asarray(data[n][here]).astype(float) for n in columns})
             )
     found = vstack(pieces)
-    for name in ("status", "minima", "n_pixels"):
+    for name in ("status", "minima"):
         found[name] = found[name].astype(np.int64)
     back = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))

@@ -21,12 +21,15 @@ from .errors import InputError
 from .model import CannonModel
 from .modelfile import KIND, VERSION
 from .normalise import ERROR_FLOOR, Normaliser, refine
+from .result import STAR_STATUS
 from .runfolder import PLAN, digest, finished
 from .sources import open_survey
 
 ORDER = 4  # of the continuum of a detector, unless the configuration says otherwise
 PASSES = 5  # rounds of finding continuum pixels
 STARS_PER_TERM = 10  # fewer training stars than this are worth a warning
+# One star whose descent runs away would make any mean and rms.
+UNKNOWN = STAR_STATUS["NO_DATA"] | STAR_STATUS["NOT_CONVERGED"]
 GIVEN = "_given"  # ends the name of a label's column of a training set or validation
 
 
@@ -58,9 +61,11 @@ class Case(NamedTuple):
     validation: Table
 
     def difference(self, names):
-        """Return inferred minus given labels, (N, K)."""
+        """Return inferred minus given labels, (N, K); NaN without convergence."""
         given = [name + GIVEN for name in names]
-        return label_array(self.validation, names) - label_array(self.validation, given)
+        found = label_array(self.validation, names)
+        found[np.asarray(self.validation["status"]) & UNKNOWN > 0] = np.nan
+        return found - label_array(self.validation, given)
 
 
 def check(config, survey):
@@ -278,21 +283,10 @@ def validate_given(folder, config, survey, scale, training, spectra, threads, pr
     return Case(name, survey.name, scale.name, path, table).difference(names)
 
 
-def part_identity(part):
-    """Return what tells a packed part from others: the digest of its plan.
-
-    Spectra files of a user's own have none; size and time of change stand for it.
-    """
-    if "PLAN" in part.facts:
-        return str(part.facts["PLAN"])
-    status = part.path.stat()
-    return f"{part.path.name} {status.st_size} {status.st_mtime_ns}"
-
-
 def _plan(config, survey, training, labels):
     """Return the digest of all that a model is made from."""
     with open_survey(config, survey) as spectra:
-        packed = [part_identity(part) for part in spectra.parts]
+        packed = [part.identity for part in spectra.parts]
     ids = list(map(str, training[f"id_{survey.name}"]))
     return digest(packed, ids, labels.tobytes().hex())
 

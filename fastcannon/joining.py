@@ -18,7 +18,7 @@ from .catalogue import catalogue_name
 from .config import OWN
 from .errors import InputError
 from .jobs import LEFT_OUT, STARS
-from .match import best_entries
+from .match import best_entries, gaia_ids, plain_release
 from .packed import rows_of
 from .runfolder import PLAN, digest, finished
 from .sources import catalogue, open_survey, read_table, star_codes
@@ -81,7 +81,7 @@ def join_survey(config, folder, survey, training, gaia):
         visit = packed.column("visit", default=0).astype(np.int64)
         snr = packed.column("snr", default=np.nan).astype(float)
         star = star_codes(survey, packed, table)
-        plans = [part.facts.get("PLAN") for part in packed.parts]
+        identities = [part.identity for part in packed.parts]
     rows = rows_of(ids, table["id"])
     chosen = _choose(star, visit, snr, rows)
     _write_left_out(folder, survey, ids, visit, chosen, rows, table)
@@ -93,7 +93,7 @@ def join_survey(config, folder, survey, training, gaia):
         part = values[rows[here]]
         _fill_uncatalogued(part, rows[here] < 0, ids[here], snr[here])
         part.add_column(here - start, name="row", index=0)
-        plan = digest(plans[number], _content(part))
+        plan = digest(identities[number], _content(part))
         if not finished(path, STARS, plan):
             facts = {PLAN: (plan, "digest of what it is made from")}
             fitsfiles.write_table(path, part, STARS, facts)
@@ -178,8 +178,11 @@ def _survey_values(config, survey, table, training, gaia):
 
 def _add_gaia(found, table, gaia):
     """Add ids, parallaxes and distances by the Gaia id of the survey's catalogue."""
-    ids = np.asarray(_column(table, "gaia_source_id", 0)).astype(np.int64)
-    key = _RELEASES.get(str(table.meta.get("gaia_release", "")), "dr3_source_id")
+    ids = np.zeros(len(table), np.int64)
+    if "gaia_source_id" in table.colnames:
+        ids, known = gaia_ids(table, "the catalogue")
+        ids = np.where(known, ids, 0)  # not the surveys' numbers for "none"
+    key = _RELEASES.get(plain_release(table), "dr3_source_id")
     for name in _RELEASES.values():
         found[name] = ids if name == key else np.zeros(len(ids), np.int64)
     for name in _GAIA_VALUES:
@@ -277,6 +280,8 @@ def _column(table, name, default):
     if name not in table.colnames:
         return np.full(len(table), default)
     values = table[name]
+    if isinstance(default, float) and values.dtype.kind in "iuf":
+        values = np.ma.asarray(values).astype(float)  # whole numbers have no NaN
     if np.ma.isMaskedArray(values):
         values = np.ma.filled(np.ma.asarray(values), default)
     return np.asarray(values)

@@ -319,11 +319,17 @@ def _matched(index, counts, separation=None):
     return Matched(pairs, [*counts, ("matched", len(pairs))])
 
 
+def plain_release(table):
+    """Return which release the Gaia identifiers of a table are of: "DR2", "" ..."""
+    text = str(table.meta.get("gaia_release", "")).upper()
+    text = text.replace("GAIA", "").strip(" _-")
+    return "" if text == "UNKNOWN" else text
+
+
 def _check_release(a, b, names):
     """Refuse Gaia identifiers that cannot be compared."""
     found = [str(table.meta.get("gaia_release", "")) for table in (a, b)]
-    plain = [text.upper().replace("GAIA", "").strip(" _-") for text in found]
-    plain = ["" if text == "UNKNOWN" else text for text in plain]
+    plain = [plain_release(table) for table in (a, b)]
     # EDR3 and DR3 have the same sources.
     same = {text.removeprefix("E") for text in plain}
     if len(same) > 1 or same == {""}:

@@ -306,7 +306,7 @@ def _summary(parts, kept):
     for part in parts:
         with SpectraFile(part.path) as spectra:
             n_spectra += spectra.n_stars
-            ids.append(spectra.ids(0, spectra.n_stars))
+            ids.append(spectra.column("id"))
             refused.extend(
                 surveys.Refused(str(path), str(reason))
                 for path, reason in spectra.refused.iterrows()
@@ -320,7 +320,7 @@ def _repeated(ids):
     """Say which ids stand for more than one packed spectrum, in one sentence."""
     names, counts = np.unique(np.concatenate(ids), return_counts=True)
     if (counts > 1).any():
-        examples = ", ".join(names[counts > 1][:SHOWN_IDS])
+        examples = ", ".join(names[counts > 1][:SHOWN_IDS].astype(str))
         reason = (
             f"{np.sum(counts > 1)} ids stand for more than one spectrum ({examples}); "
             "the first of each is used: give one file for each"

@@ -298,7 +298,7 @@ def infer_all(config, folder, made, bar, run):
                 ]
                 for case, path in zip(own, out, strict=True):
                     paths[case.name].append(path)
-                starts, source = config.model.starts, cases.part_identity(part)
+                starts, source = config.model.starts, part.identity
                 plans = tuple(digest(source, model[1], starts) for model in models)
                 if all(map(_labels_finished, out, plans)):
                     n_done += part.n_stars
@@ -379,8 +379,9 @@ def compare_scales(config, folder, training, labels, joined, say):
                 joined[survey.name].starts,
                 rows,
             )
+            unknown = np.asarray(found["status"]) & cases.UNKNOWN > 0
             for name in names:
-                table[f"{name}_{survey.name}"] = found[name]
+                table[f"{name}_{survey.name}"] = np.where(unknown, np.nan, found[name])
         scales = tuple(survey.name for survey in pair)
         differences = difference_table(table, scales, names)
         path = folder.path / f"differences-{scale.name}-scaled.ecsv"

@@ -95,10 +95,11 @@ class RunFolder:
 
     def _check_settings(self, claim):
         """Refuse settings that differ from the ones kept; keep them, if asked to."""
-        now = settings(self.config)
         path = self.path / STATE
-        if path.exists():
-            changed = _changes(_read_state(path), now)
+        before = _read_state(path) if path.exists() else {}
+        now = settings(self.config) | _files(self.config, before)
+        if before:
+            changed = _changes(before, now)
             if changed:
                 raise InputError(
                     f"{path}: this folder was made with other settings: "
@@ -192,8 +193,8 @@ def refuse_other(path, found, plan):
         raise InputError(
             f"{path} was made from other spectra, labels or models ({PLAN} is "
             f"{found}; {plan} expected) and is not mixed with new parts: remove "
-            "models, validation, labels and catalogues from the output folder, or "
-            "choose another output.folder"
+            "models, validation, labels, stars and catalogues from the output folder, "
+            "or choose another output.folder"
         )
 
 
@@ -257,6 +258,26 @@ def _flatten(value, key, found):
             _flatten(item, f"{key}[{number}]", found)
     else:
         found[key] = value
+
+
+def _files(config, before):
+    """Return how many files of spectra each survey has, and the digest of their names.
+
+    Packing would replace what it can no longer make. Of a survey without any files
+    they are as before: packing says what is wrong.
+    """
+    found = {}
+    for name, survey in config.surveys.items():
+        key = f"surveys.{name}.files"
+        try:
+            paths = survey.files()
+        except InputError:
+            found[key] = before.get(key)
+            continue
+        top = os.path.commonpath(paths)
+        names = [os.path.relpath(path, top) for path in paths]
+        found[key] = [len(names), digest(names)]
+    return found
 
 
 def _stat(path):

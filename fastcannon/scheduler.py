@@ -328,8 +328,13 @@ def _send(client, function, book, flying, done):
         return
     with _talking():
         # Asked for each time: workers come and go.
-        threads = sum(client.nthreads().values())
-    while book.waiting and len(flying) < max(_IN_FLIGHT * threads, 1):
+        threads = list(client.nthreads().values())
+    if max(threads, default=1) > 1:
+        raise InputError(
+            f"a worker of the cluster has {max(threads)} threads; they would share its "
+            "limit of one BLAS thread per task: start workers with --nthreads 1"
+        )
+    while book.waiting and len(flying) < max(_IN_FLIGHT * len(threads), 1):
         i = book.waiting.popleft()
         # A partial, because Dask would look for futures inside a task. A task that
         # raises is not tried again; neither is it on one machine.

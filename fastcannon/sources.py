@@ -63,13 +63,13 @@ def star_codes(survey, packed, table):
         Equal for spectra of one star, -1 where it is not known.
     """
     found = packed.column("star_id", default=b"")
-    if not np.any(found != b""):
+    if np.any(found == b""):
         tables = [table]
         if survey.catalogue_repeats is not None:
             module = surveys.get(survey.format)
             repeats = module.read_catalogue(survey.catalogue_repeats, survey.columns)
             tables.insert(0, repeats)
-        found = _look_up(packed.column("id"), tables)
+        found = np.where(found == b"", _look_up(packed.column("id"), tables), found)
     codes = np.unique(found, return_inverse=True)[1]
     return np.where(found == b"", -1, codes)
 

@@ -246,6 +246,8 @@ class SpectraFile:
         Whether the flux is divided by its continuum.
     facts : astropy.io.fits.Header
         The primary header: SURVEY, MEDIUM, ...
+    identity : str
+        Sums of the contents, which tell the file from others.
 
     Raises
     ------
@@ -261,6 +263,7 @@ class SpectraFile:
         self.facts = spans[0].header
         self.normalised = self.facts[_NORMED]
         self._data = {span.name: span.data for span in spans}
+        self.identity = " ".join(str(span.header.get("DATASUM")) for span in spans)
         self._handle = None  # opened by the first read
 
     def __enter__(self):

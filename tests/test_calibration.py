@@ -27,6 +27,7 @@ def validation(n=400, seed=0):
     given = np.array([5000, 3, 5]) + WIDTHS * rng.normal(size=(n, 3))
     found = given + RMS * rng.normal(size=(n, 3))
     table = Table({"r_chi2": np.exp(0.1 * rng.normal(size=n))})
+    table["status"] = np.zeros(n, int)
     for k, name in enumerate(NAMES):
         table[name + GIVEN], table[name] = given[:, k], found[:, k]
     return table

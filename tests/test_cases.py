@@ -33,9 +33,10 @@ def training_table(n_stars, seed=0):
 
 
 def test_differences_are_inferred_minus_given():
-    table = Table({f"teff{GIVEN}": [1.0, 2.0], "teff": [1.5, 1.0], "logg": [0.0, 0.0]})
+    table = Table({f"teff{GIVEN}": [1.0, 2.0, 3.0], "teff": [1.5, 1.0, 9e9]})
+    table["status"] = [0, 4, 2]  # the last did not converge
     case = Case("a-on-b", "a", "b", "model", table)
-    np.testing.assert_array_equal(case.difference(["teff"]), [[0.5], [-1.0]])
+    np.testing.assert_array_equal(case.difference(["teff"]), [[0.5], [-1.0], [np.nan]])
 
 
 @pytest.mark.parametrize(
@@ -89,17 +90,15 @@ def test_labels_of_a_scale_are_in_the_order_asked_for():
 
 
 def test_parts_are_told_apart(tmp_path):
-    """Packed ones by their plan wherever they are, own ones by their file."""
+    """By what they hold, wherever they are and whatever they were planned from."""
 
-    def identity(name, facts):
-        path = tmp_path / name
-        grid = np.arange(4.0)
-        write_spectra(path, *np.ones((2, 1, 4)), grid, {"id": ["a"]}, True, facts=facts)
+    def identity(name, level, facts=None):
+        grid, path = np.arange(4.0), tmp_path / name
+        flux, ivar = np.full((1, 4), level), np.ones((1, 4))
+        write_spectra(path, flux, ivar, grid, {"id": ["a"]}, True, facts=facts)
         with SpectraFile(path) as part:
-            return cases.part_identity(part)
+            return part.identity
 
-    assert identity("a.fits", {"PLAN": "x"}) == identity("b.fits", {"PLAN": "x"})
-    assert identity("a.fits", {"PLAN": "y"}) != identity("b.fits", {"PLAN": "x"})
-    own = identity("own.fits", {})
-    assert own != identity("other.fits", {})
-    assert own != identity("own.fits", {})  # written again
+    first = identity("a.fits", 1.0)
+    assert first == identity("b.fits", 1.0) == identity("c.fits", 1.0, {"PLAN": "x"})
+    assert first != identity("a.fits", 2.0)
