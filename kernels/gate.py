@@ -79,10 +79,7 @@ def keep_rows(flux, ivar, inside, limit, flux_out, ivar_out):
     zero = np.float32(0)
     for s in range(flux.shape[0]):
         for p in range(flux.shape[1]):
-            # differences are NaN where a value is infinite; one test for both
-            finite = (flux[s, p] - flux[s, p] == zero) & (
-                ivar[s, p] - ivar[s, p] == zero
-            )
+            finite = (abs(flux[s, p]) < np.inf) & (abs(ivar[s, p]) < np.inf)
             good = inside[p] & finite & (ivar[s, p] > zero)
             flux_out[s, p] = flux[s, p] if good else np.float32(1)
             ivar_out[s, p] = min(ivar[s, p], limit) if good else zero
