@@ -9,12 +9,17 @@ from astropy.table import Table
 from distributed import LocalCluster
 
 from fastcannon import CannonModel, fitsfiles, jobs
-from fastcannon.calibration import write_scale
 from fastcannon.catalogue import COLUMNS, Scale
+from fastcannon.digests import file_digest
 from fastcannon.normalise import Normaliser
-from fastcannon.parts import Inference, Partition, catalogue_part, infer_part
+from fastcannon.parts import (
+    Inference,
+    Partition,
+    catalogue_part,
+    infer_part,
+    write_scale,
+)
 from fastcannon.repeats import Decay
-from fastcannon.runfolder import file_digest
 from fastcannon.scheduler import open_workers
 from fastcannon.spectra import write_spectra
 from fastcannon.surveys import apogee, galah
@@ -112,7 +117,7 @@ def _scale(model, rng):
     training = rng.normal(size=(4418, 4)) * model.scales[:4] + model.fiducials[:4]
     decays = [Decay(0.1, 30.0, 0.01)] * 6
     rms = model.scales[:4] * 0.1
-    return Scale(LABELS, training, rms, np.ones(6), decays, 5.0, True)
+    return Scale(LABELS, training, rms, np.ones(6), decays, 5.0)
 
 
 def work(pair):

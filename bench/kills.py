@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from fastcannon.runfolder import file_digest
+from fastcannon.digests import file_digest
 from fastcannon.simulator import simulate
 
 from .results import Row, table

@@ -16,9 +16,10 @@ MODELS = 2  # each spectrum is put on both scales
 PIXELS = 8575
 PACKED = PIXELS * 8  # bytes: flux and ivar
 ROW = 930 * MODELS  # bytes of label table (with covariance) and catalogue, measured
-PER_WORKER = 0.5  # GiB, measured
-DISK = 0.5e9  # bytes per second that a disk gives a machine
-SHARED_DISK = 20e9  # the same of a cluster's file system, all machines together
+DISK = 0.5e9  # bytes per second that a disk gives a machine: assumed
+SHARED_DISK = (
+    20e9  # the same of a cluster's file system, all machines together: assumed
+)
 CORES_OF_MACHINE = 32
 PACKING = "apogee: packing in one process"
 RATE = "packed spectra to catalogue rows, 8 starts, normalising it, one core"

@@ -18,7 +18,6 @@ from .labels import unit
 from .packed import best_and_others, independent_pairs
 from .repeats import Factors, error_factors, fit_precision, precision_bins
 from .result import STAR_STATUS
-from .runfolder import file_digest, write_json
 
 FEWEST_STARS = 20  # with repeats: a factor from fewer is uncertain by a fifth or more
 # Columns of a label table that nobody here asks for.
@@ -93,7 +92,6 @@ def calibrate(config, case, label_paths, joined):
         factors=used,
         decays=decays,
         r_chi2_limit=limit,
-        has_repeats=bool(np.isfinite(used).all()),
     )
     counts = {
         "spectra of stars with several": len(rows),
@@ -142,21 +140,6 @@ def chi2_limit(r_chi2):
     middle = np.median(values)
     sigma = 1.4826 * np.median(abs(values - middle))
     return float(np.exp(middle + CHI2_SIGMAS * sigma))
-
-
-def write_scale(path, scale):
-    """Write what catalogue rows of a case need as JSON; return its digest.
-
-    Parameters
-    ----------
-    path : Path
-    scale : catalogue.Scale
-    """
-    content = scale._asdict()
-    for name in ("training", "rms", "factors"):
-        content[name] = np.asarray(content[name]).tolist()
-    write_json(path, content)
-    return file_digest(path)
 
 
 def factor_table(cases, calibrated):

@@ -16,13 +16,14 @@ from .arrays import label_array
 from .catalogue import columns
 from .censors import censors, default_windows, read_windows
 from .config import OWN
+from .digests import digest
 from .distance import DISTANCE_LABELS, NEIGHBOURS
 from .errors import InputError
 from .model import CannonModel
 from .modelfile import KIND, VERSION
 from .normalise import ERROR_FLOOR, Normaliser, refine
 from .result import STAR_STATUS
-from .runfolder import PLAN, digest, finished
+from .runfolder import PLAN, finished
 from .sources import open_survey
 
 ORDER = 4  # of the continuum of a detector, unless the configuration says otherwise

@@ -132,8 +132,6 @@ class Scale(NamedTuple):
         Precision against S/N of each label, or None.
     r_chi2_limit : float
         Spectra above it get CHI2_OUTLIER.
-    has_repeats : bool
-        Whether errors rest on repeats.
     """
 
     label_names: Sequence[str]
@@ -142,7 +140,6 @@ class Scale(NamedTuple):
     factors: np.ndarray
     decays: list
     r_chi2_limit: float
-    has_repeats: bool
 
 
 def catalogue_name(label):
@@ -323,7 +320,7 @@ def _inferred(stars, labels_table, rows, scale):
     made["Cannon_distance"] = distance
     made["flag_Cannon_dist"] = np.where(distance <= limit, 0, 1)
     catalogued = np.asarray(get_column(stars, "catalogued", _STARS), dtype=bool)
-    formal_only = not scale.has_repeats or not np.isfinite(scale.factors).all()
+    formal_only = not np.isfinite(scale.factors).all()
     made["flag_fastcannon"] = (
         status
         | FLAGS["SEVERAL_MINIMA"] * (numbers("minima") > 1)

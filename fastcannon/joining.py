@@ -16,11 +16,12 @@ from astropy.table import Table
 from . import fitsfiles, surveys
 from .catalogue import catalogue_name
 from .config import OWN
+from .digests import digest
 from .errors import InputError
 from .jobs import LEFT_OUT, STARS
 from .match import best_entries, gaia_ids, plain_release
 from .packed import rows_of
-from .runfolder import PLAN, digest, finished
+from .runfolder import PLAN, finished
 from .sources import catalogue, open_survey, read_table, star_codes
 
 OWN_FLAG_ID = 2  # flag_id of the first survey that is neither GALAH nor APOGEE

@@ -10,9 +10,6 @@ in the part they belong to.
 """
 
 import fcntl
-import hashlib
-import json
-import os
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +19,9 @@ import numpy as np
 from astropy.table import Table
 
 from . import fitsfiles, surveys
+from .digests import digest, file_state
 from .errors import FastcannonError, InputError, WriteError, check_whole
+from .locks import locked
 from .parallel import ranges
 from .scheduler import open_workers
 from .spectra import KIND, REFUSED_COLUMNS, VERSION, SpectraFile, SpectraWriter
@@ -114,7 +113,7 @@ def pack(
         are kept.
     """
     check_whole(stars_per_part, "stars_per_part")
-    folder = _make_folder(folder)
+    folder = Path(folder)
     with _locked(folder):
         parts = _plan(survey, files, folder, dict(options or {}), stars_per_part)
         _sweep(folder, parts)
@@ -196,25 +195,16 @@ def _plan(survey, files, folder, options, stars_per_part):
 
 def _digest(part):
     """Return the digest of a part's plan, 32 hexadecimal digits."""
-    files = [[str(path), *_stat(path)] for group in part.groups for path in group.paths]
+    paths = [str(path) for group in part.groups for path in group.paths]
     plan = {
         "version": PLAN_VERSION,
         "survey": part.survey,
         "options": part.options,
         "refused": [list(item[:2]) for item in part.refused],
-        "files": files,
+        "files": [[path, *file_state(path)] for path in paths],
         "part": [part.number, part.n_parts],
     }
-    return _hash(plan)
-
-
-def _stat(path):
-    """Return size and time of change of a file; zeros if it is gone."""
-    try:
-        found = os.stat(path)
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return digest(plan)
 
 
 def _facts(part, survey):
@@ -232,13 +222,7 @@ def _facts(part, survey):
 
 def _packing_digest(part):
     """Return the digest of what all parts of a packing have in common."""
-    shared = [PLAN_VERSION, part.survey, part.options, part.n_parts]
-    return _hash(shared)
-
-
-def _hash(plan):
-    text = json.dumps(plan, sort_keys=True, default=list)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return digest(PLAN_VERSION, part.survey, part.options, part.n_parts)
 
 
 def _finished(part):
@@ -340,33 +324,10 @@ def _n_groups(parts):
     return sum(len(part.groups) for part in parts)
 
 
-def _make_folder(folder):
-    """Make a folder if it is absent."""
-    try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(
-            f"{folder} cannot be made ({error.strerror}); give another folder"
-        ) from error
-    return Path(folder)
-
-
 @contextmanager
 def _locked(folder):
-    """Hold a folder against a second run; the lock ends with the process."""
-    with open(folder / ".lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(
-                f"{folder}: another run is packing into this folder; wait for it or "
-                "choose another folder"
-            ) from None
-        except OSError as error:
-            raise WriteError(
-                f"{folder}: files cannot be locked there ({error.strerror}); choose a "
-                "folder on another disk"
-            ) from error
+    """Hold a folder against a second run, and against what is left of one before."""
+    with locked(folder):
         with open(folder / ".writing", "w") as writing:
             # Processes of a run that was killed may live for some milliseconds.
             fcntl.flock(writing, fcntl.LOCK_EX)

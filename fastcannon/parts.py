@@ -14,10 +14,11 @@ import numpy as np
 from . import fitsfiles, jobs
 from .catalogue import FLAGS, Scale, catalogue_rows, clean
 from .catalogue_files import read_partition, write_partition
+from .digests import file_digest
 from .errors import FastcannonError
 from .model import CannonModel
 from .repeats import Decay
-from .runfolder import PLAN
+from .runfolder import PLAN, write_json
 from .spectra import SpectraFile
 
 # How many spectra inference prepares for: fixed, so that bytes do not depend on it.
@@ -59,7 +60,7 @@ class Partition(NamedTuple):
     stars, labels : str
         Tables of the part.
     calibration : (path, digest)
-        File of `calibration.write`.
+        File of `write_scale`.
     path : str
         Parquet file to be written.
     facts : dict
@@ -147,6 +148,32 @@ def add_counts(found):
     return dict(total)
 
 
+def write_scale(path, scale):
+    """Write what catalogue rows of a case need as JSON; return its digest.
+
+    Parameters
+    ----------
+    path : Path
+    scale : catalogue.Scale
+    """
+    content = scale._asdict()
+    for name in ("training", "rms", "factors"):
+        content[name] = np.asarray(content[name]).tolist()
+    write_json(path, content)
+    return file_digest(path)
+
+
+def read_scale(path):
+    """Return the `catalogue.Scale` that `write_scale` wrote."""
+    found = json.loads(Path(path).read_text(encoding="ascii"))
+    arrays = {
+        name: np.array(found[name], dtype=float)
+        for name in ("training", "rms", "factors")
+    }
+    decays = [None if d is None else Decay(*d) for d in found["decays"]]
+    return Scale(**(found | arrays | {"decays": decays}))
+
+
 @lru_cache(_MODELS)
 def _prepared(path, digest, starts):
     """Return a model made ready; the digest tells a file that was replaced."""
@@ -158,14 +185,3 @@ def _prepared(path, digest, starts):
 def _scale(path, digest):
     """Return the calibration of a case; the digest tells a file that was replaced."""
     return read_scale(path)
-
-
-def read_scale(path):
-    """Return the `catalogue.Scale` that `calibration.write_scale` wrote."""
-    found = json.loads(Path(path).read_text(encoding="ascii"))
-    arrays = {
-        name: np.array(found[name], dtype=float)
-        for name in ("training", "rms", "factors")
-    }
-    decays = [None if d is None else Decay(*d) for d in found["decays"]]
-    return Scale(**(found | arrays | {"decays": decays}))

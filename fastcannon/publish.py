@@ -1,9 +1,10 @@
 """The catalogues of a run: a Parquet partition for each part, then one FITS file."""
 
-from . import calibration, parts
+from . import parts
 from .catalogue import columns
 from .catalogue_files import write_catalogue
-from .runfolder import digest, file_digest, settings
+from .digests import digest, file_digest
+from .runfolder import settings
 
 
 def write_catalogues(config, folder, made, calibrated, labels, joined, say, bar, run):
@@ -17,7 +18,7 @@ def write_catalogues(config, folder, made, calibrated, labels, joined, say, bar,
     scales = {}
     for case, one in zip(made, calibrated, strict=True):
         path = folder.made("calibration", f"{case.name}.json")
-        scales[case.name] = str(path), calibration.write_scale(path, one.scale)
+        scales[case.name] = str(path), parts.write_scale(path, one.scale)
     found = {}
     for scale in config.pair():
         name = f"{scale.name}-scaled"

@@ -16,6 +16,7 @@ from .catalogue_files import write_manifest
 from .config import OWN
 from .cuts import Cut
 from .differences import difference_lines, difference_table
+from .digests import digest, file_digest
 from .errors import InputError
 from .joining import join_survey, read_gaia
 from .labels import empirical_vmicro
@@ -26,8 +27,6 @@ from .runfolder import (
     MANIFEST,
     SUMMARY,
     RunFolder,
-    digest,
-    file_digest,
     finished,
     settings,
     write_json,
@@ -354,7 +353,7 @@ def calibrate_cases(config, folder, made, labels, joined, say):
         robust = f"robust {row['robust']:8.3f} ({row['n_stars']:,} stars)"
         say(f"{row['case']:<24} {row['label']:<10} {factor} {robust}")
     for case, one in zip(made, calibrated, strict=True):
-        if not one.scale.has_repeats:
+        if not np.isfinite(one.scale.factors).all():
             say(
                 f"{case.name}: fewer than {calibration.FEWEST_STARS} stars have "
                 "repeats: errors are the formal ones, and flag_fastcannon says so "

@@ -19,8 +19,6 @@ summary.json, manifest.sha256            counts of every step; checksums of all 
 ======================================== ===========================================
 """
 
-import fcntl
-import hashlib
 import json
 import os
 import time
@@ -28,10 +26,11 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from . import fitsfiles
-from .errors import FastcannonError, InputError, WriteError
+from . import fitsfiles, locks
+from .digests import digest, file_state
+from .errors import FastcannonError, InputError
 
-STATE, LOG, LOCK = "run.json", "run.log", ".lock"
+STATE, LOG = "run.json", "run.log"
 SUMMARY, MANIFEST = "summary.json", "manifest.sha256"
 STATE_VERSION = 1  # to be raised when the same settings give other bytes
 PLAN = "PLAN"  # keyword of files: the digest of all that they were made from
@@ -63,35 +62,13 @@ class RunFolder:
 
         Raises
         ------
-        InputError
-            Another run holds it, or it was made with other settings.
-        WriteError
-            It cannot be made or locked.
+        InputError, WriteError
+            See `locks.locked`; the folder was made with other settings.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            handle = open(self.path / LOCK, "w")
-        except OSError as error:
-            raise WriteError(
-                f"{self.path} cannot be made ({error.strerror}); give another folder "
-                "as output.folder"
-            ) from error
-        with handle:
-            if not _lock(handle, self.path):
-                raise InputError(
-                    f"{self.path}: another run works in this folder; wait for it, or "
-                    "choose another output.folder"
-                )
+        with locks.locked(self.path):
             self._check_settings(claim)
             self.sweep()
             yield
-
-    def busy(self):
-        """Return whether a run works in the folder now."""
-        if not (self.path / LOCK).exists():
-            return False
-        with open(self.path / LOCK, "r+") as handle:
-            return not _lock(handle, self.path)
 
     def _check_settings(self, claim):
         """Refuse settings that differ from the ones kept; keep them, if asked to."""
@@ -141,18 +118,6 @@ def settings(config):
     found = {"version": STATE_VERSION}
     _flatten(config, "", found)
     return found
-
-
-def digest(*things):
-    """Return the digest of plain values, 32 hexadecimal digits."""
-    text = json.dumps(things, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def file_digest(path):
-    """Return the digest of a file's bytes, 32 hexadecimal digits."""
-    with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()[:32]
 
 
 def finished(path, kind, plan, version=fitsfiles.TABLE_VERSION):
@@ -205,20 +170,6 @@ def write_json(path, content):
         Path(temporary).write_text(text + "\n", encoding="ascii")
 
 
-def _lock(handle, folder):
-    """Take the lock of a folder; return whether it was free."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise WriteError(
-            f"{folder}: files cannot be locked there ({error.strerror}); choose a "
-            "folder on another disk"
-        ) from error
-    return True
-
-
 def _read_state(path):
     try:
         return json.loads(path.read_text(encoding="ascii"))
@@ -252,7 +203,7 @@ def _flatten(value, key, found):
         for name, item in value.items():
             _flatten(item, f"{key}.{name}" if key else str(name), found)
     elif isinstance(value, Path):
-        found[key] = [value.name, *_stat(value)]
+        found[key] = [value.name, *file_state(value)]
     elif isinstance(value, list | tuple) and any(isinstance(v, dict) for v in value):
         for number, item in enumerate(value):
             _flatten(item, f"{key}[{number}]", found)
@@ -278,12 +229,3 @@ def _files(config, before):
         names = [os.path.relpath(path, top) for path in paths]
         found[key] = [len(names), digest(names)]
     return found
-
-
-def _stat(path):
-    """Return size and time of change of a file; zeros if it is not there."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns

@@ -6,10 +6,10 @@ the worker that had it is lost: it should write its files under a temporary name
 rename them when they are whole, so that the second run replaces the first.
 """
 
+import copy
 import logging
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 import traceback
@@ -58,7 +58,7 @@ def open_workers(workers=None, address=None):
     callable
         ``run(function, tasks, advance=None)`` returns ``function(task)`` of every task
         as a list in the order of the tasks (a sequence). The function is one of a
-        module's top level; tasks and results are small and can be pickled.
+        module's top level; tasks and results are small and can be sent to a process.
         ``advance(task)`` is called after each finished task.
 
         When a task raises an error, no further one is begun, those that a worker
@@ -192,17 +192,16 @@ class _Team:
 
     def _give(self, i, function, tasks):
         """Send task i to an idle process, or to a new one."""
-        message = pickle.dumps((function, tasks[i]))
         process, pipe = self._idle.pop() if self._idle else _start()
         self._busy[pipe] = process, i
         with suppress(ConnectionError):  # it has ended: seen when the answer is taken
-            pipe.send_bytes(message)
+            pipe.send((function, tasks[i]))
 
     def _take(self, pipe, book, losses):
         """Note the answer of a process, or that it has ended without one."""
         process, i = self._busy.pop(pipe)
         try:
-            answer = pipe.recv_bytes()
+            result, error = pipe.recv()
         except (EOFError, ConnectionError):
             code = _end(process, pipe)
             losses[i] += 1
@@ -213,7 +212,6 @@ class _Team:
                 book.fail(_lost(book.tasks[i], LOSSES))
             return
         self._idle.append((process, pipe))
-        result, error = pickle.loads(answer)
         if error is None:
             book.finish(i, result)
         else:
@@ -245,9 +243,17 @@ def _serve(pipe):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent ends us
     _end_with_parent()
     os.environ.update(_ONE_THREAD)  # for libraries that are loaded from now on
-    with suppress(EOFError):
-        while True:
-            pipe.send_bytes(_answer(pipe.recv_bytes()))
+    while True:
+        try:
+            answer = _answer(*pipe.recv())
+        except EOFError:
+            return
+        except Exception as error:  # a task that cannot be read here
+            answer = None, _described(error)
+        try:
+            pipe.send(answer)
+        except Exception as error:  # a result or an error that cannot be sent
+            pipe.send((None, RuntimeError(_traceback(answer[1] or error))))
 
 
 def _end_with_parent():
@@ -260,25 +266,28 @@ def _end_with_parent():
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _answer(message):
-    """Return the pickled pair (result, None) or (None, error) of a pickled task."""
+def _answer(function, task):
+    """Return the result of a task and None, or None and its error."""
     try:
-        return pickle.dumps((_call(*pickle.loads(message)), None))
+        return _call(function, task), None
     except Exception as error:
-        return _pickled(error)
+        return None, _described(error)
 
 
-def _pickled(error):
-    """Return the answer (None, error), the traceback as a note on the error."""
-    lines = "".join(traceback.format_exception(error))
-    note = f"Traceback of the worker process:\n{lines}"
+def _described(error):
+    """Return an error that can be sent, with its traceback as a note."""
+    note = _traceback(error)
+    try:
+        copy.copy(error)  # made anew from its arguments, as at the other end
+    except Exception:
+        error = RuntimeError(note)
     error.add_note(note)
-    answer = pickle.dumps((None, RuntimeError(note)))
-    with suppress(Exception):  # an error that cannot be pickled, or not read again
-        own = pickle.dumps((None, error))
-        pickle.loads(own)
-        answer = own
-    return answer
+    return error
+
+
+def _traceback(error):
+    lines = "".join(traceback.format_exception(error))
+    return f"Traceback of the worker process:\n{lines}"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Where a run stands: ``fastcannon run CONFIG --status``."""
 
-from . import fitsfiles
+from . import fitsfiles, locks
 from .config import OWN
 from .runfolder import MANIFEST, RunFolder
 
@@ -18,7 +18,8 @@ def status(config):
         Lines of text: for each step the number of its files.
     """
     folder = RunFolder(config)
-    lines = [f"{folder.path}: {'a run works here now' if folder.busy() else 'no run'}"]
+    now = "a run works here now" if locks.busy(folder.path) else "no run"
+    lines = [f"{folder.path}: {now}"]
     pair = [survey.name for survey in config.pair()]
     names = [f"{survey}-on-{scale}" for survey in pair for scale in pair]
     wanted = {}

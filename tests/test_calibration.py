@@ -79,7 +79,7 @@ def test_what_was_put_in_comes_back(tmp_path):
     # measured: 3, 1 and 4 percent, each good to 3; a swapped label would be off by 2
     np.testing.assert_allclose(scale.factors, FACTORS, rtol=0.12)
     np.testing.assert_allclose(scale.rms, RMS[:2], rtol=0.12)  # not of vbroad
-    assert scale.training.shape == (400, 2) and scale.has_repeats
+    assert scale.training.shape == (400, 2) and np.isfinite(scale.factors).all()
     given = validation()
     np.testing.assert_array_equal(scale.training[:, 1], given[f"logg{GIVEN}"])
     # five sigma of a logarithm of width 0.1; measured 1.64
@@ -124,7 +124,7 @@ def test_without_repeats_there_are_no_factors(tmp_path):
     _, joined, write = repeats(tmp_path)
     lone = joined._replace(star=np.arange(len(joined.star)))
     found = calibration.calibrate(CONFIG, case(), write(), lone)
-    assert not found.scale.has_repeats and np.isnan(found.scale.factors).all()
+    assert np.isnan(found.scale.factors).all()
     assert found.scale.decays == [None] * 3 and len(found.bins) == 0
     assert set(found.counts.values()) == {0}
     # The tables of a run are written all the same.
@@ -194,17 +194,16 @@ def test_a_scale_is_written_exactly_and_read_by_the_workers(tmp_path):
         factors=np.array([2.0, np.nan, 1.1]),
         decays=[Decay(0.1, 2.0, 0.3, 4.0), None, Decay(0.0, 1.0, 1e-9)],
         r_chi2_limit=3.3,
-        has_repeats=False,
     )
     path = tmp_path / "scale.json"
-    digest = calibration.write_scale(path, scale)
+    digest = parts.write_scale(path, scale)
     found = parts._scale(str(path), digest)
     for one, other in zip(scale, found, strict=True):
         if isinstance(one, np.ndarray):
             np.testing.assert_array_equal(one, other)
         else:
             assert list(one) == list(other) if isinstance(one, tuple) else one == other
-    assert calibration.write_scale(path, scale) == digest
-    other = calibration.write_scale(path, scale._replace(r_chi2_limit=3.4))
+    assert parts.write_scale(path, scale) == digest
+    other = parts.write_scale(path, scale._replace(r_chi2_limit=3.4))
     assert other != digest and json.loads(path.read_text())["r_chi2_limit"] == 3.4
     assert parts._scale(str(path), other).r_chi2_limit == 3.4  # not the one kept

@@ -72,7 +72,6 @@ def scale():
         factors=np.array([3.0, 2.0, 1.0, 1.0, 1.0, 0.5]),
         decays=[lambda snr: 5 + 0 * snr, *[lambda snr: 0.05 + 0 * snr], *[None] * 4],
         r_chi2_limit=5.0,
-        has_repeats=True,
     )
 
 
@@ -137,12 +136,10 @@ def test_the_precision_is_that_of_the_survey_s_snr(stars, found, scale):
     np.testing.assert_allclose(table["e_teffCann"], 1e4 / stars["snr"], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [{"has_repeats": False}, {"factors": np.array([1, 1, 1, 1, 1, np.nan])}],
-)
-def test_errors_without_repeats_are_told(stars, found, scale, change):
-    table = rows_of(stars, found, scale._replace(**change))
+@pytest.mark.parametrize("known", [0, 5])
+def test_errors_without_repeats_are_told(stars, found, scale, known):
+    factors = np.where(np.arange(6) < known, 1.0, np.nan)
+    table = rows_of(stars, found, scale._replace(factors=factors))
     assert (table["flag_fastcannon"] == [128, 128, 128 + 64, 128]).all()
     assert np.isfinite(table["e_vbroadCann"]).all()
 
@@ -165,7 +162,7 @@ def test_fewer_labels_have_a_nearer_limit(stars, found, scale):
     result = InferenceResult.empty(names, N)
     result.labels[:] = found.labels[:, [2, 4]]
     result.labels[2, 0] = result.labels[7, 0] = 0.0
-    one = Scale(names, np.zeros((10, 1)), [0.05], [1, 1], [None, None], 5.0, True)
+    one = Scale(names, np.zeros((10, 1)), [0.05], [1, 1], [None, None], 5.0)
     result.labels[[0, 5], 0] = [0.05 * 1.40, 0.05 * 1.43]  # squares 1.96 and 2.04
     table = rows_of(stars, result, one)
     assert table["flag_Cannon_dist"].tolist() == [1, 0, 0, 0]

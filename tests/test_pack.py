@@ -259,7 +259,7 @@ def test_two_runs_in_one_folder(apogee, tmp_path):
     seen = []
 
     def second(_):
-        with pytest.raises(InputError, match="another run is packing"):
+        with pytest.raises(InputError, match="another run works in this folder"):
             pack("apogee", apogee[:1], tmp_path)
         seen.append(True)
 

@@ -8,14 +8,15 @@ from astropy.io import fits
 from astropy.table import Table
 from toy import NAMES, toy
 
-from fastcannon import CannonModel, calibration, fitsfiles, jobs, parts
+from fastcannon import CannonModel, fitsfiles, jobs, parts
 from fastcannon.catalogue import FLAGS, Scale, clean, columns
 from fastcannon.catalogue_files import read_partition
+from fastcannon.digests import file_digest
 from fastcannon.errors import FileFormatError
 from fastcannon.fitsfiles import hdu_to_table
 from fastcannon.joining import STARS
 from fastcannon.parts import Inference, Partition
-from fastcannon.runfolder import PLAN, file_digest
+from fastcannon.runfolder import PLAN
 from fastcannon.spectra import write_spectra
 
 N = 12
@@ -46,8 +47,8 @@ def world(tmp_path_factory):
         N,
     )
     assert parts.infer_part(inference) == 0
-    scale = Scale(NAMES, sample.labels, np.ones(3), np.ones(3), [None] * 3, 50.0, True)
-    digest = calibration.write_scale(folder / "scale.json", scale)
+    scale = Scale(NAMES, sample.labels, np.ones(3), np.ones(3), [None] * 3, 50.0)
+    digest = parts.write_scale(folder / "scale.json", scale)
     write_stars(folder / "stars.fits")
     task = Partition(
         str(folder / "stars.fits"),

@@ -20,6 +20,7 @@ from fastcannon import CannonModel, scheduler
 from fastcannon.catalogue_files import check_manifest
 from fastcannon.cli import main
 from fastcannon.errors import InputError
+from fastcannon.locks import busy
 from fastcannon.runfolder import PLAN, RunFolder
 from fastcannon.status import status as lines_of
 
@@ -174,7 +175,7 @@ def test_a_scheduler_that_does_not_answer(done, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"no Dask scheduler answers at 'tcp://127.0"):
         go(path, address="tcp://127.0.0.1:9")
     assert contents(tmp_path / "run") == contents(done.folder)
-    assert not RunFolder(load(path)).busy()
+    assert not busy(tmp_path / "run")
 
 
 # ---- refused

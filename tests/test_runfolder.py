@@ -10,13 +10,13 @@ from astropy.table import Table
 from small_run import load, write
 
 from fastcannon import fitsfiles
+from fastcannon.digests import digest, file_digest
 from fastcannon.errors import InputError, WriteError
+from fastcannon.locks import busy
 from fastcannon.runfolder import (
     PLAN,
     STATE,
     RunFolder,
-    digest,
-    file_digest,
     finished,
     settings,
     write_json,
@@ -95,14 +95,14 @@ def test_digests_tell_things_apart(tmp_path):
 
 def test_a_folder_is_made_locked_and_kept(config):
     folder = RunFolder(config)
-    assert not folder.busy()
+    assert not busy(folder.path)
     with folder.locked():
-        assert folder.busy()
+        assert busy(folder.path)
         with pytest.raises(InputError, match="another run works in this folder; wait"):
             with RunFolder(config).locked():
                 pass
-        assert folder.busy()
-    assert not folder.busy()
+        assert busy(folder.path)
+    assert not busy(folder.path)
     kept = (config.output / STATE).read_bytes()
     with folder.locked():
         pass
@@ -139,7 +139,7 @@ def test_changed_settings_are_named_and_nothing_is_overwritten(config):
     assert "match.by was 'star_id' and is 'gaia'" in said
     assert "model.folds was 12 and is 3" in said and "and 1 more" in said
     assert (config.output / STATE).read_bytes() == kept
-    assert not RunFolder(config).busy()
+    assert not busy(config.output)
 
 
 def test_settings_that_cannot_be_read(config):
