@@ -109,7 +109,7 @@ def _stars(ids, labels):
     for column in COLUMNS:
         if column.name not in made | {"survey_id", "flag_fastcannon"}:
             table[column.name] = np.full(len(ids), 50, dtype=column.dtype)
-    table["catalogued"] = True
+    table["catalogued"], table["snr_spectrum"] = True, 50.0
     return table
 
 

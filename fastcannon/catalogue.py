@@ -196,14 +196,16 @@ COLUMNS = columns(labels.LABELS)
 def catalogue_rows(stars, labels_table, scale):
     """Return the catalogue rows of one part of a survey on one scale.
 
-    `final_errors` (section 3.7) take the survey's ``snr``. Where the descent did not
-    converge or a label is NaN, Cannon_distance (eq. 5) is NaN and its flag is 1.
+    `final_errors` (section 3.7) take the S/N of the spectrum, as the precision was
+    found, not the catalogue's. Where the descent did not converge or a label is NaN,
+    Cannon_distance (eq. 5) is NaN and its flag is 1.
 
     Parameters
     ----------
     stars : astropy Table, N rows
-        ``row`` (in the label table), ``catalogued`` and, under their catalogue names,
-        all columns that the inference does not give; units as in `columns`.
+        ``row`` (in the label table), ``catalogued``, ``snr_spectrum`` and, under their
+        catalogue names, all columns that the inference does not give; units as in
+        `columns`.
     labels_table : astropy Table, S rows
         Of the part's inference.
     scale : Scale
@@ -306,7 +308,7 @@ def _inferred(stars, labels_table, rows, scale):
     names = scale.label_names
     values = np.column_stack([numbers(name) for name in names])
     formal = np.column_stack([numbers(f"e_{name}") for name in names])
-    snr = get_numbers(stars, "snr", _STARS)
+    snr = get_numbers(stars, "snr_spectrum", _STARS)
     errors = final_errors(formal, snr, scale.factors, scale.decays)
     made = Table()
     for k, name in enumerate(names):

@@ -86,14 +86,15 @@ def join_survey(config, folder, survey, training, gaia):
     rows = rows_of(ids, table["id"])
     chosen = _choose(star, visit, snr, rows)
     _write_left_out(folder, survey, ids, visit, chosen, rows, table)
-    values = _survey_values(config, survey, table, training, gaia)
+    gaia = _sorted(gaia, _release_column(table))
     paths = []
     for number, (start, stop) in enumerate(pairwise(starts)):
         path = folder.made(f"stars/{survey.name}", f"part-{number:05d}.fits")
         here = np.flatnonzero(chosen[start:stop]) + start
-        part = values[rows[here]]
+        part = _survey_values(config, survey, table[rows[here]], training, gaia)
         _fill_uncatalogued(part, rows[here] < 0, ids[here], snr[here])
         part.add_column(here - start, name="row", index=0)
+        part["snr_spectrum"] = snr[here]
         plan = digest(identities[number], _content(part))
         if not finished(path, STARS, plan):
             facts = {PLAN: (plan, "digest of what it is made from")}
@@ -153,8 +154,9 @@ def _choose(star, visit, snr, rows):
 
 
 def _survey_values(config, survey, table, training, gaia):
-    """Return table A1's columns of every entry of the survey's catalogue."""
-    found = Table({"survey_id": np.asarray(table["id"]).astype(str)})
+    """Return table A1's columns of some entries of the survey's catalogue."""
+    ids = np.asarray(table["id"]).astype(str)
+    found = Table({"survey_id": ids})
     _add_gaia(found, table, gaia)
     found["ra"], found["dec"] = (_column(table, name, np.nan) for name in ("ra", "dec"))
     found["flag_id"] = np.full(len(table), _flag_id(config, survey), np.int16)
@@ -163,9 +165,8 @@ def _survey_values(config, survey, table, training, gaia):
     names = config.labels.names
     labels = [np.asarray(_column(table, name, np.nan), float) for name in names]
     found["flag_survey"] = (~np.isfinite(labels).all(axis=0)).astype(np.int16)
-    ids = np.asarray(training[f"id_{survey.name}"]).astype(str)
-    trained = np.isin(found["survey_id"], ids)
-    found["flag_training"] = (~trained).astype(np.int16)
+    trained = np.asarray(training[f"id_{survey.name}"]).astype(str)
+    found["flag_training"] = (~np.isin(ids, trained)).astype(np.int16)
     snr = np.asarray(_column(table, "snr", np.nan), float)
     found["flag_snr"] = (~(snr > _good_snr(survey))).astype(np.int16)
     for name, values in zip(names, labels, strict=True):
@@ -177,29 +178,44 @@ def _survey_values(config, survey, table, training, gaia):
     return found
 
 
+def _release_column(table):
+    """Return our column of Gaia's table for the release of a catalogue's ids."""
+    return _RELEASES.get(plain_release(table), "dr3_source_id")
+
+
+def _sorted(gaia, key):
+    """Return Gaia's table sorted by whole ids, or None where there is none."""
+    if gaia is None or not len(gaia):
+        return None
+    ids = _whole(gaia[key])
+    order = np.argsort(ids, kind="stable")
+    found = gaia[order]
+    found[key] = ids[order]
+    return found
+
+
 def _add_gaia(found, table, gaia):
     """Add ids, parallaxes and distances by the Gaia id of the survey's catalogue."""
     ids = np.zeros(len(table), np.int64)
     if "gaia_source_id" in table.colnames:
         ids, known = gaia_ids(table, "the catalogue")
         ids = np.where(known, ids, 0)  # not the surveys' numbers for "none"
-    key = _RELEASES.get(plain_release(table), "dr3_source_id")
+    key = _release_column(table)
     for name in _RELEASES.values():
         found[name] = ids if name == key else np.zeros(len(ids), np.int64)
     for name in _GAIA_VALUES:
         found[name] = np.full(len(ids), np.nan)
-    if gaia is None or not len(gaia):
+    if gaia is None:
         return
-    own = _whole(gaia[key])
-    order = np.argsort(own, kind="stable")
-    place = np.minimum(np.searchsorted(own[order], ids), len(own) - 1)
-    there = (own[order][place] == ids) & (ids > 0)
-    rows = order[place][there]
+    own = np.asarray(gaia[key])
+    place = np.minimum(np.searchsorted(own, ids), len(own) - 1)
+    there = (own[place] == ids) & (ids > 0)
+    rows = place[there]
     for name in set(_RELEASES.values()) - {key}:
-        found[name][there] = _whole(gaia[name])[rows]
+        found[name][there] = _whole(gaia[name][rows])
     for name in _GAIA_VALUES:
-        values = np.ma.filled(np.ma.asarray(gaia[name], float), np.nan)
-        found[name][there] = values[rows]
+        values = np.ma.filled(np.ma.asarray(gaia[name][rows], float), np.nan)
+        found[name][there] = values
 
 
 def _whole(values):

@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from .cuts import Cut, apply_cuts, get_column, get_numbers, report_lines, suggest
 from .errors import InputError
 from .labels import LABELS
+from .packed import as_bytes
 
 EPOCH = 2016.0  # Julian year to which positions are moved; that of Gaia (E)DR3
 # Without a distance astropy warns; the motion on the sky does not depend on it.
@@ -147,7 +148,7 @@ def match(a, b, by="star_id", radius=1.0, names=("a", "b")):
 
 
 def star_ids(table, name):
-    """Return star_id as text without blanks at the ends, and which are not empty."""
+    """Return star_id as bytes without blanks at the ends, and which are not empty."""
     values = get_column(table, "star_id", name)
     if values.dtype.kind not in "OSU":
         raise InputError(f"{name}: star_id has type {values.dtype}; expected text")
@@ -155,10 +156,14 @@ def star_ids(table, name):
     values = np.ma.getdata(values)
     if values.dtype.kind == "O":
         known &= np.array([isinstance(value, (str, bytes)) for value in values], bool)
-    if values.dtype.kind == "S":
-        values = np.char.decode(values, "ascii", "replace")
-    ids = np.char.strip(np.where(known, values, "").astype(str))
-    return ids, ids != ""
+    if values.dtype.kind != "S":
+        values = as_bytes(np.where(known, values, "").astype(str))
+    ids = np.char.strip(np.where(known, values, b""))
+    return ids, ids != b""
+
+
+def _as_text(ids):
+    return np.char.decode(ids, "ascii", "replace") if ids.dtype.kind == "S" else ids
 
 
 def gaia_ids(table, name):
@@ -349,7 +354,7 @@ def _nothing_in_common(keys, names, by):
     """Return what to say when no identifier is in both catalogues."""
     said = []
     for ids, name in zip(keys, names, strict=True):
-        examples = ", ".join(repr(key) for key in ids[:_SHOWN].tolist())
+        examples = ", ".join(repr(key) for key in _as_text(ids[:_SHOWN]).tolist())
         said.append(f"{name} has {len(ids):,} stars ({examples or 'no identifiers'})")
     text = f"no {by} is in both catalogues: {'; '.join(said)}. "
     if by == "gaia":
@@ -419,7 +424,9 @@ def training_table(a, b, labels=LABELS, by="star_id", radius=1.0):
 
 
 def _check_values(survey, labels):
-    """Refuse labels and cuts on columns of which the catalogue has no value."""
+    """Refuse columns that are needed later and have no values, or not such ones."""
+    if "gaia_source_id" in survey.table.colnames:
+        gaia_ids(survey.table, survey.name)
     cuts = [survey.cuts] if isinstance(survey.cuts, dict) else survey.cuts
     columns = dict.fromkeys([*labels, *(column for cut in cuts for column in cut)])
     for column in columns:
@@ -438,7 +445,7 @@ def _check_values(survey, labels):
 def _common_columns(rows, name):
     """Return a table with what does not depend on the survey."""
     table = Table()
-    table["star_id"] = star_ids(rows, name)[0]
+    table["star_id"] = _as_text(star_ids(rows, name)[0])
     for key in ("ra", "dec"):
         table[key] = get_numbers(rows, key, name) * u.deg
     table["gaia_source_id"] = gaia_ids(rows, name)[0]

@@ -108,7 +108,7 @@ def _look_up(ids, tables):
     for table in tables:
         if "star_id" not in table.colnames:
             continue  # a survey of one's own that is matched by position or Gaia's ids
-        names = as_bytes(match.star_ids(table, "the catalogue")[0])
+        names = match.star_ids(table, "the catalogue")[0]
         rows = rows_of(ids, table["id"])
         new = np.where(rows >= 0, names[rows], b"")
         found = np.where(found == b"", new, found)

@@ -59,6 +59,7 @@ def stars():
         elif column.dtype.startswith("f") and "Cann" not in column.name:
             table[column.name] = k + np.arange(4) / 3
     del table["r_chi_sq"]
+    table["snr_spectrum"] = [20.0, 50.0, 110.0, 75.0]
     return table
 
 
@@ -130,10 +131,12 @@ def test_errors_are_the_larger_of_rescaled_and_precision(stars, found, scale):
     assert not (table["flag_fastcannon"] & FLAGS["FORMAL_ERRORS"]).any()
 
 
-def test_the_precision_is_that_of_the_survey_s_snr(stars, found, scale):
+def test_the_precision_is_that_of_the_spectrum_s_snr(stars, found, scale):
     steep = scale._replace(decays=[lambda snr: 1e4 / snr, *[None] * 5])
     table = rows_of(stars, found, steep)
-    np.testing.assert_allclose(table["e_teffCann"], 1e4 / stars["snr"], rtol=1e-6)
+    np.testing.assert_allclose(
+        table["e_teffCann"], 1e4 / stars["snr_spectrum"], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("known", [0, 5])
@@ -228,7 +231,9 @@ def test_columns_that_do_not_fit(stars, found, scale, name, values, words):
         rows_of(stars, found, scale)
 
 
-@pytest.mark.parametrize("name", ["row", "catalogued", "snr", "survey_id", "r_lo"])
+@pytest.mark.parametrize(
+    "name", ["row", "catalogued", "snr", "snr_spectrum", "survey_id", "r_lo"]
+)
 def test_a_missing_column_is_named(stars, found, scale, name):
     stars.remove_column(name)
     with pytest.raises(InputError, match=f"no column '{name}'"):

@@ -182,6 +182,7 @@ def test_values_are_those_of_the_catalogue(folder):
     assert np.isnan(s5["cfe"]) and s5["flag_survey"] == 1  # masked
     assert s2["flag_survey"] == s3["flag_survey"] == s7["flag_survey"] == 0
     assert (s2["snr"], s2["flag_snr"]) == (90.5, 0)
+    assert s2["snr_spectrum"] == 90.0
     assert s3["flag_snr"] == s7["flag_snr"] == 1  # 0 and NaN
     assert s2["flag_training"] == s5["flag_training"] == 0
     assert s3["flag_training"] == s7["flag_training"] == 1
@@ -197,9 +198,9 @@ def test_values_are_those_of_the_catalogue(folder):
 def test_spectra_without_an_entry_have_no_values_of_others(folder):
     _, (_, table) = join(folder)
     row = table[0]
-    assert row["survey_id"] == "s4" and row["snr"] == 30.0
+    assert row["survey_id"] == "s4" and row["snr"] == row["snr_spectrum"] == 30.0
     for name in table.colnames:
-        if name in ("row", "survey_id", "snr", "catalogued", "flag_id"):
+        if name in ("row", "survey_id", "snr", "snr_spectrum", "catalogued", "flag_id"):
             continue
         if name in ("flag_survey", "flag_training", "flag_snr"):
             assert row[name] == 1

@@ -341,6 +341,13 @@ def test_missing_errors_are_nan_and_other_labels_can_be_asked_for(surveys):
     assert np.isnan(table["mg_fe_galah"]).all() and "logg_galah" not in table.colnames
 
 
+def test_gaia_ids_of_either_survey_are_looked_at_before_the_work(surveys):
+    apogee, galah = surveys
+    galah.table["gaia_source_id"] = np.arange(6) + 1.0
+    with pytest.raises(InputError, match=r"^galah: gaia_source_id has type float64"):
+        training_table(apogee, galah)
+
+
 def test_catalogues_are_not_changed(surveys):
     before = [survey.table.copy() for survey in surveys]
     training_table(*surveys)

@@ -70,7 +70,8 @@ def write_stars(path, rows=(1, 3, 7)):
         else:
             table[column.name] = np.zeros(len(rows), column.dtype)
     table["flag_training"] = np.array([0, 1, 1], np.int16)
-    table["snr"], table["catalogued"] = 99.0, np.array([True, True, False])
+    table["snr"] = table["snr_spectrum"] = 99.0
+    table["catalogued"] = np.array([True, True, False])
     fitsfiles.write_table(path, table, STARS)
 
 
