@@ -9,7 +9,7 @@ from .config import OWN
 from .cuts import suggest
 from .errors import InputError
 from .match import Catalogue
-from .packed import PackedSurvey, as_bytes, rows_of
+from .packed import PackedSurvey, rows_of
 from .runfolder import RunFolder
 
 

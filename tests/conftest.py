@@ -4,7 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from small_run import done, small_surveys  # noqa: F401  fixtures of the session
+from small_run import (  # noqa: F401  fixtures of the session
+    done,
+    small_surveys,
+    training_stars,
+)
 
 
 @pytest.fixture(scope="session")

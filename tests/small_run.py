@@ -14,10 +14,14 @@ from typing import NamedTuple
 from unittest import mock
 
 import pytest
+from astropy.io import fits
+from astropy.table import Table
 
 from fastcannon import config as configuration
 from fastcannon import run
 from fastcannon.config import read_config
+from fastcannon.fitsfiles import hdu_to_table
+from fastcannon.packed import PackedSurvey
 from fastcannon.simulator import simulate
 
 NAMES = ("teff", "logg", "fe_h")
@@ -36,6 +40,14 @@ processes = 1
 folds = 3
 starts = 2
 """
+GAIA = "gaia/gaia.fits"
+GAIA_NAMES = {
+    "parallax": "parallax",
+    "e_parallax": "parallax_error",
+    "r_est": "r_est",
+    "r_lo": "r_lo",
+    "r_hi": "r_hi",
+}
 _NOT_COMPARED = {"run.log", "manifest.sha256", ".lock", ".writing"}
 
 
@@ -136,3 +148,31 @@ def done(small_surveys, tmp_path_factory):
     path = write(home, text)
     summary, said = go(path)
     return Done(small_surveys, text, path, home / "run", summary, said)
+
+
+@pytest.fixture(scope="session")
+def training_stars(done):
+    """The training set of the finished run; not to be changed."""
+    return read(done.folder / "training.fits")
+
+
+def read(path):
+    """Return the table of one of our FITS files, or a text table."""
+    if path.suffix == ".ecsv":
+        return Table.read(path)
+    with fits.open(path) as hdus:
+        return hdu_to_table(hdus[1])
+
+
+def packed(done, survey):
+    return PackedSurvey.open(done.folder / "packed" / survey)
+
+
+def first_part(done, survey):
+    return done.folder / "packed" / survey / "part-00000.fits"
+
+
+def by_id(table, rows):
+    """Return the rows of a table that have the ids of catalogue rows."""
+    place = {str(name): i for i, name in enumerate(table["id"])}
+    return table[[place[name] for name in rows["survey_id"]]]
