@@ -18,6 +18,7 @@ from . import (
     distance,
     memory,
     parent,
+    report,
     speed,
     surveys,
 )
@@ -28,7 +29,7 @@ from .survey import draw_spectra, make_survey
 PARTS = (
     *("accuracy", "inference", "methods", "training", "threads", "memory"),
     *("simulation", "packing", "reading"),
-    *("pipeline", "trainings", "distance", "catalogue", "parent"),
+    *("pipeline", "trainings", "distance", "catalogue", "parent", "report"),
 )
 
 
@@ -88,6 +89,7 @@ RUN = {
     "distance": distance.bench_distance,
     "catalogue": lambda threads: catalogue.bench_catalogue(),
     "parent": lambda threads: parent.bench_parent(),
+    "report": lambda threads: report.bench_report(),
 }
 
 if __name__ == "__main__":

@@ -7,21 +7,19 @@ the cross-validation gives the distance limit's K and the limit of chi2.
 from typing import NamedTuple
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import Table, vstack
 
 from .arrays import label_array
 from .cases import GIVEN
 from .catalogue import DISTANCE_LABELS, Scale
 from .distance import distance_limit, training_distance
+from .labelfiles import read_rows
 from .labels import unit
 from .packed import best_and_others, independent_pairs
 from .repeats import Factors, error_factors, fit_precision, precision_bins
 from .result import STAR_STATUS
 
 FEWEST_STARS = 20  # with repeats: a factor from fewer is uncertain by a fifth or more
-# Columns of a label table that nobody here asks for.
-_NOT_READ = ("id", "covariance", "chi2", "chi2_inside", "n_pixels")
 CHI2_SIGMAS = 5.0  # of log r_chi2 in the cross-validation: beyond it is an outlier
 _UNUSABLE = sum(STAR_STATUS[name] for name in ("NO_DATA", "NOT_CONVERGED", "SINGULAR"))
 
@@ -214,43 +212,3 @@ def repeated(star):
     counts = np.bincount(star + 1, minlength=1)
     counts[0] = 0
     return np.flatnonzero(counts[star + 1] > 1)
-
-
-def read_rows(paths, starts, rows):
-    """Read rows of the label tables of a packed survey, one part after the other.
-
-    Parameters
-    ----------
-    paths : list of Path
-    starts : (n_parts + 1,) int array
-        Number of the first row of each part.
-    rows : (R,) int array
-        In any order.
-
-    Returns
-    -------
-    astropy Table
-        R rows in the order asked for: labels, errors, r_chi2, minima, status.
-    """
-    order = np.argsort(rows, kind="stable")
-    ordered = rows[order]
-    cuts = np.searchsorted(ordered, starts)
-    pieces = []
-    for number, path in enumerate(paths):
-        here = ordered[cuts[number] : cuts[number + 1]] - starts[number]
-        if not len(here) and pieces:
-            continue
-        with fits.open(path, memmap=True) as hdus:
-            data = hdus[1].data
-            columns = [
-                n for n in data.names if n not in _NOT_READ and "_inside" not in n
-            ]
-            pieces.append(
-                Table({n: np.asarray(data[n][here]).astype(float) for n in columns})
-            )
-    found = vstack(pieces)
-    for name in ("status", "minima"):
-        found[name] = found[name].astype(np.int64)
-    back = np.empty(len(order), dtype=np.int64)
-    back[order] = np.arange(len(order))
-    return found[back]

@@ -22,7 +22,7 @@ from .errors import InputError
 from .model import CannonModel
 from .modelfile import KIND, VERSION
 from .normalise import ERROR_FLOOR, Normaliser, refine
-from .result import STAR_STATUS
+from .result import UNKNOWN
 from .runfolder import PLAN, finished
 from .sources import open_survey
 
@@ -30,7 +30,6 @@ ORDER = 4  # of the continuum of a detector, unless the configuration says other
 PASSES = 5  # rounds of finding continuum pixels
 STARS_PER_TERM = 10  # fewer training stars than this are worth a warning
 # One star whose descent runs away would make any mean and rms.
-UNKNOWN = STAR_STATUS["NO_DATA"] | STAR_STATUS["NOT_CONVERGED"]
 GIVEN = "_given"  # ends the name of a label's column of a training set or validation
 
 

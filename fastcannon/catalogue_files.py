@@ -166,7 +166,7 @@ def write_catalogue(path, partitions, columns, header):
         fitsfiles.stamp_checksums(temporary)
 
 
-def write_manifest(path, folder):
+def write_manifest(path, folder, without=()):
     """Write the SHA-256 of every file below a folder as ``sha256sum`` does.
 
     ``sha256sum -c`` in the manifest's own folder checks it. The manifest, lock files
@@ -177,6 +177,8 @@ def write_manifest(path, folder):
     path : str or Path
         Of the manifest; replaced if it exists.
     folder : str or Path
+    without : sequence of str
+        Folders in it that are left out.
 
     Raises
     ------
@@ -187,9 +189,11 @@ def write_manifest(path, folder):
     home = Path(path).resolve().parent
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: there is no such folder; give that of a run")
-    lines = []
+    lines, left_out = [], {Path(folder).resolve() / name for name in without}
     for file in Path(folder).resolve().rglob("*"):
         if not file.is_file() or file == home / Path(path).name or _passing(file):
+            continue
+        if left_out & set(file.parents):
             continue
         name = Path(os.path.relpath(file, home)).as_posix()
         if set(name) & set("\\\n\r"):

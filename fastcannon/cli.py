@@ -50,6 +50,13 @@ either survey, infers all spectra, finds errors from repeats and writes a catalo
 for each scale, into the output folder of the configuration. Started again, it goes
 on where it ended; --status says where that is.
 """,
+    "report": """\
+example:
+  fastcannon report run --members members.ecsv --isochrones parsec.dat
+
+Draws the figures and tables of a run and writes them with a page, report/index.html,
+into its folder. The run need not be finished: the page says what is missing.
+""",
     "train": """\
 example:
   fastcannon train stars.fits --labels teff logg fe_h -o model.fits
@@ -182,6 +189,23 @@ def _run(arguments):
     say, bar = _reporters(arguments)
     summary = run.run_all(config, say, bar, arguments.workers, arguments.scheduler)
     return REFUSED if any(summary["refused"].values()) else 0
+
+
+def _report(arguments):
+    try:
+        from .report.build import write_report
+    except ImportError as error:
+        raise InputError(
+            f"a report needs more packages ({error}): install fastcannon[report]"
+        ) from error
+    write_report(
+        arguments.run,
+        arguments.members,
+        arguments.literature,
+        arguments.isochrones,
+        arguments.synthetic,
+        lambda text: _say(arguments, text),
+    )
 
 
 def _reporters(arguments):
@@ -377,6 +401,33 @@ def _parser():
     )
     run.add_argument("--status", action="store_true", help="say where a run stands")
 
+    report = _command(commands, "report", _report, "show a run: figures, tables, page")
+    report.add_argument("run", metavar="RUN", help="output folder of a run")
+    report.add_argument(
+        "--members",
+        metavar="TABLE",
+        help="of clusters: cluster, dr3_source_id, dr2_source_id or survey_id, "
+        "probability",
+    )
+    report.add_argument(
+        "--literature",
+        metavar="TABLE",
+        help="on clusters: cluster, kind, age (Gyr), fe_h, alpha_fe and errors (e_...)",
+    )
+    report.add_argument(
+        "--isochrones",
+        nargs="+",
+        default=(),
+        metavar="FILE",
+        help="of PARSEC as the CMD web page writes them",
+    )
+    report.add_argument(
+        "--synthetic",
+        metavar="TABLE",
+        help="two spectra to lay over the difference of two stars: wavelength, flux_a, "
+        "flux_b",
+    )
+
     train = _command(commands, "train", _train, "train a model on stars with labels")
     _add_training_set(train)
     _add_output(train, "file for the model", required=True)
@@ -432,7 +483,7 @@ def _parser():
     )
     for command in (train, validate, infer):
         _add_running(command)
-    for command in (init, simulate, pack, match, run):
+    for command in (init, simulate, pack, match, run, report):
         _add_quiet(command.add_argument_group("running"))
     return parser
 

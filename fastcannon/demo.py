@@ -20,10 +20,12 @@ from .config import read_config
 from .errors import FastcannonError
 from .fitsfiles import hdu_to_table
 from .plots import one_to_one
+from .report.build import write_report
 from .simulator import simulate
 
 CONFIGURATION = "fastcannon.toml"
 TRUTH = Path("truth") / "truth.fits"
+MEMBERS, LITERATURE = "members.ecsv", "clusters.ecsv"
 
 
 def run_demo(folder, data=None, n_stars=1200, overlap=1000):
@@ -49,7 +51,18 @@ def run_demo(folder, data=None, n_stars=1200, overlap=1000):
     run.run_all(config, print, _bar)
     if (data / TRUTH).exists():
         _compare_with_truth(config, data / TRUTH)
-    print(f"\nWritten to {config.output}")
+    print()
+    write_report(config.output, **_cluster_files(data))
+
+
+def _cluster_files(data):
+    """Return what there is on star clusters beside the surveys."""
+    members, literature = (data / "clusters" / n for n in (MEMBERS, LITERATURE))
+    return {
+        "members": members if members.exists() else None,
+        "literature": literature if literature.exists() else None,
+        "isochrones": sorted((data / "isochrones").glob("*.dat")),
+    }
 
 
 def _compare_with_truth(config, truth):

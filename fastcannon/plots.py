@@ -1,18 +1,16 @@
-"""Figures. They are made without pyplot: no global state, no window, no settings."""
+"""One-to-one plots of labels, and which files figures can be saved in."""
 
 import math
 from pathlib import Path
 
 import numpy as np
 from matplotlib.backend_bases import FigureCanvasBase
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from . import labels
 from .errors import InputError
-
-FEW_STARS = 1000  # up to here each star is a point, beyond it a density
-INK, POINTS, GRID = "#1a1a1a", "#0072b2", "#d9d9d9"  # Okabe & Ito's blue
+from .figures import style
+from .figures.style import FEW_STARS
 
 
 def check_format(path):
@@ -33,7 +31,7 @@ def check_format(path):
 def one_to_one(true, inferred, names, axes=None):
     """Draw inferred against given labels, one panel for each label.
 
-    Each panel says the mean difference and half the 16 to 84 percentile range.
+    Each panel says the mean and scatter, (P84 - P16) / 2, of inferred minus given.
     Its range is that of the given labels; stars inferred beyond it are counted
     in the panel.
 
@@ -61,23 +59,12 @@ def one_to_one(true, inferred, names, axes=None):
             f"{len(names)} names; (stars, labels) twice and one name a label are needed"
         )
     if axes is None:
-        axes = _new_axes(len(names))
+        _, axes = style.panels(len(names), 2.5)
     if len(axes) != len(names):
         raise InputError(f"there are {len(axes)} axes for {len(names)} labels")
     for k, (axis, name) in enumerate(zip(axes, names, strict=True)):
         _panel(axis, true[:, k], inferred[:, k], name)
     return axes[0].figure
-
-
-def _new_axes(count):
-    """Return ``count`` square panels of a new figure, at most three in a row."""
-    columns = min(count, 3)
-    rows = math.ceil(count / columns)
-    figure = Figure(figsize=(3.6 * columns, 3.6 * rows), dpi=150, layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for unused in grid[count:]:
-        unused.remove()
-    return list(grid[:count])
 
 
 def _panel(axis, true, inferred, name):
@@ -89,44 +76,25 @@ def _panel(axis, true, inferred, name):
         )
     true, inferred = true[both], inferred[both]
     low, high = _limits(true)
-    axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-    axis.set_axisbelow(True)
-    axis.grid(color=GRID, linewidth=0.5)
     if len(true) <= FEW_STARS:
-        size = 14.0 if len(true) <= 200 else 5.0
-        axis.scatter(true, inferred, s=size, color=POINTS, alpha=0.5, linewidths=0)
+        style.points(axis, true, inferred)
     else:
-        extent = (low, high, low, high)
         axis.hexbin(
-            true,
-            inferred,
+            *(true, inferred),
             gridsize=60,
-            extent=extent,
+            extent=(low, high, low, high),
             bins="log",
             mincnt=1,
-            cmap="viridis_r",
+            cmap=style.DENSITY,
             linewidths=0.1,
         )
-    axis.plot((low, high), (low, high), color=INK, linewidth=0.8)
+    axis.set(xlim=(low, high), ylim=(low, high), aspect="equal")
+    axis.plot((low, high), (low, high), color=style.INK, linewidth=0.8)
     beyond = np.count_nonzero((inferred < low) | (inferred > high))
-    axis.text(
-        0.04,
-        0.96,
-        _summary(inferred - true, labels.unit(name), beyond),
-        transform=axis.transAxes,
-        va="top",
-        fontsize=8,
-        color=INK,
-        bbox={"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 2},
-    )
-    title = labels.symbol(name)
-    if labels.unit(name):
-        title += f" [{labels.unit(name)}]"
-    axis.set_xlabel(f"given {title}")
-    axis.set_ylabel(f"inferred {title}")
-    axis.tick_params(direction="in", top=True, right=True, labelsize=8)
+    style.note(axis, _summary(inferred - true, labels.unit(name), beyond))
+    style.dress(axis, *(style.label_text(name, of) for of in ("given", "inferred")))
     for ticks in (axis.xaxis, axis.yaxis):
-        ticks.set_major_locator(MaxNLocator(5))
+        ticks.set_major_locator(MaxNLocator(4))
 
 
 def _limits(true):
@@ -140,11 +108,15 @@ def _summary(difference, unit, beyond):
     """Return the text of a panel."""
     low, high = np.percentile(difference, (16, 84))
     half = (high - low) / 2
-    # Three digits of the spread: 87.3, 4.21, 0.0532.
-    digits = max(0, 2 - math.floor(math.log10(half))) if half > 0 else 3
+    digits = useful_digits(half)
     lines = [
         f"mean {difference.mean():+.{digits}f} {unit}",
-        f"(P84 - P16)/2 = {half:.{digits}f} {unit}",
+        f"scatter {half:.{digits}f} {unit}",
         f"{len(difference):,} stars" + (f", {beyond:,} outside" if beyond else ""),
     ]
     return "\n".join(line.rstrip() for line in lines)
+
+
+def useful_digits(spread):
+    """Return the decimals that write three digits of a spread: 87.3, 4.21, 0.0532."""
+    return max(0, 2 - math.floor(math.log10(spread))) if spread > 0 else 3

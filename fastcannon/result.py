@@ -10,6 +10,7 @@ STAR_STATUS = {
     "OUTSIDE_HULL": 4,  # the optimum is outside the hull of the training labels
     "SINGULAR": 8,  # the spectrum does not constrain every label: no errors
 }
+UNKNOWN = STAR_STATUS["NO_DATA"] | STAR_STATUS["NOT_CONVERGED"]  # no labels to use
 
 
 @dataclass

@@ -6,6 +6,7 @@ finished is on disk with a checksum and the digest of what it was made from, and
 kept by the next run. `runfolder` lists the files.
 """
 
+import os
 from functools import cache
 
 import numpy as np
@@ -19,12 +20,14 @@ from .differences import difference_lines, difference_table
 from .digests import digest, file_digest
 from .errors import InputError
 from .joining import join_survey, read_gaia
+from .labelfiles import scaled_labels
 from .labels import empirical_vmicro
 from .match import TrainingSet, training_table
 from .pack import REFUSED_LIST, pack
 from .publish import write_catalogues
 from .runfolder import (
     MANIFEST,
+    REPORT,
     SUMMARY,
     RunFolder,
     finished,
@@ -80,6 +83,7 @@ def run_all(config, say, bar, workers=None, address=None):
             "configuration": digest(settings(config)),
             "refused": {name: len(one.refused) for name, one in packings.items()},
             "match": counts,
+            "spectra": _own_spectra(config, folder),
         }
         made = train_cases(config, folder, found, tell, bar, workers)
         summary["cross-validation"] = _validation_numbers(config, made)
@@ -94,14 +98,14 @@ def run_all(config, say, bar, workers=None, address=None):
             case.name: one.scale.r_chi2_limit
             for case, one in zip(made, calibrated, strict=True)
         }
-        compare_scales(config, folder, found, labels, joined, tell)
+        compare_scales(config, folder, found, labels, tell)
         summary["catalogues"] = write_catalogues(
             config, folder, made, calibrated, labels, joined, tell, bar, run
         )
         write_json(folder.path / SUMMARY, summary)
         tell(f"{folder.path / SUMMARY}: all counts")
         folder.sweep()  # what lost workers left behind
-        write_manifest(folder.path / MANIFEST, folder.path)
+        write_manifest(folder.path / MANIFEST, folder.path, without=[REPORT])
     return summary
 
 
@@ -362,7 +366,7 @@ def calibrate_cases(config, folder, made, labels, joined, say):
     return calibrated
 
 
-def compare_scales(config, folder, training, labels, joined, say):
+def compare_scales(config, folder, training, labels, say):
     """Compare the surveys on each scale (table 3); writes ``differences-...``.
 
     For the training stars, as in the paper.
@@ -371,16 +375,13 @@ def compare_scales(config, folder, training, labels, joined, say):
     for scale in pair:
         table = Table({"star_id": training["star_id"]})
         for survey in pair:
-            with open_survey(config, survey) as packed:
-                rows = packed.rows(training[f"id_{survey.name}"])
-            found = calibration.read_rows(
+            found = scaled_labels(
                 labels[f"{survey.name}-on-{scale.name}"],
-                joined[survey.name].starts,
-                rows,
+                training[f"id_{survey.name}"],
+                names,
             )
-            unknown = np.asarray(found["status"]) & cases.UNKNOWN > 0
             for name in names:
-                table[f"{name}_{survey.name}"] = np.where(unknown, np.nan, found[name])
+                table[f"{name}_{survey.name}"] = found[name]
         scales = tuple(survey.name for survey in pair)
         differences = difference_table(table, scales, names)
         path = folder.path / f"differences-{scale.name}-scaled.ecsv"
@@ -388,6 +389,15 @@ def compare_scales(config, folder, training, labels, joined, say):
         say(f"\non the scale of {scale.name}")
         for line in difference_lines(differences):
             say(line)
+
+
+def _own_spectra(config, folder):
+    """Return the spectra files of surveys that are not packed, from the folder."""
+    return {
+        survey.name: [os.path.relpath(path, folder.path) for path in survey.files()]
+        for survey in config.pair()
+        if survey.format == OWN
+    }
 
 
 def _spectra_once(config, survey, training, threads):

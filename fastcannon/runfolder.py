@@ -16,6 +16,7 @@ differences-SCALE-scaled.ecsv            what is left of the differences
 catalogues/SCALE-scaled.fits             one scale, all stars of both surveys
 catalogues/SCALE-scaled/*.parquet        the same in partitions
 summary.json, manifest.sha256            counts of every step; checksums of all files
+report/                                  page, figures and tables of the report
 ======================================== ===========================================
 """
 
@@ -32,6 +33,7 @@ from .errors import FastcannonError, InputError
 
 STATE, LOG = "run.json", "run.log"
 SUMMARY, MANIFEST = "summary.json", "manifest.sha256"
+REPORT = "report"  # folder of what can be made again from the others
 STATE_VERSION = 1  # to be raised when the same settings give other bytes
 PLAN = "PLAN"  # keyword of files: the digest of all that they were made from
 SHOWN = 5  # changed settings that an error names

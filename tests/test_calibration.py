@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from fastcannon import calibration, fitsfiles, jobs, parts
+from fastcannon import calibration, fitsfiles, jobs, labelfiles, parts
 from fastcannon.cases import GIVEN, Case
 from fastcannon.catalogue import Scale
 from fastcannon.joining import Joined
@@ -177,12 +177,12 @@ def test_rows_are_read_in_the_order_asked_for(tmp_path, seed):
     table, joined, write = repeats(tmp_path, stars=40)
     paths, starts = write(), joined.starts
     rows = np.random.default_rng(seed).integers(0, len(table), 60)
-    found = calibration.read_rows(paths, starts, rows)
+    found = labelfiles.read_rows(paths, starts, rows)
     for name in ("teff", "snr", "status"):
         np.testing.assert_array_equal(found[name], table[name][rows])
     assert "id" not in found.colnames and found["minima"].dtype.kind == "i"
-    assert len(calibration.read_rows(paths, starts, rows[:0])) == 0
-    last = calibration.read_rows(paths, starts, np.array([len(table) - 1]))
+    assert len(labelfiles.read_rows(paths, starts, rows[:0])) == 0
+    last = labelfiles.read_rows(paths, starts, np.array([len(table) - 1]))
     assert last["teff"][0] == table["teff"][-1]
 
 

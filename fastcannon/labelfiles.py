@@ -1,0 +1,92 @@
+"""Rows of the tables of labels that the packed parts of a run have."""
+
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table, vstack
+
+from .packed import rows_of
+from .result import UNKNOWN
+
+# Columns of a label table that nobody here asks for.
+_NOT_READ = ("id", "covariance", "chi2", "chi2_inside", "n_pixels")
+
+
+def read_rows(paths, starts, rows):
+    """Read rows of the label tables of a packed survey, one part after the other.
+
+    Parameters
+    ----------
+    paths : list of Path
+    starts : (n_parts + 1,) int array
+        Number of the first row of each part.
+    rows : (R,) int array
+        In any order.
+
+    Returns
+    -------
+    astropy Table
+        R rows in the order asked for: labels, errors, r_chi2, minima, status.
+    """
+    order = np.argsort(rows, kind="stable")
+    ordered = rows[order]
+    cuts = np.searchsorted(ordered, starts)
+    pieces = []
+    for number, path in enumerate(paths):
+        here = ordered[cuts[number] : cuts[number + 1]] - starts[number]
+        if not len(here) and pieces:
+            continue
+        with fits.open(path, memmap=True) as hdus:
+            data = hdus[1].data
+            columns = [
+                n for n in data.names if n not in _NOT_READ and "_inside" not in n
+            ]
+            pieces.append(
+                Table({n: np.asarray(data[n][here]).astype(float) for n in columns})
+            )
+    found = vstack(pieces)
+    for name in ("status", "minima"):
+        found[name] = found[name].astype(np.int64)
+    back = np.empty(len(order), dtype=np.int64)
+    back[order] = np.arange(len(order))
+    return found[back]
+
+
+def read_column(paths, name):
+    """Read a column of the label tables of a packed survey, (S,) array."""
+    pieces = []
+    for path in paths:
+        with fits.open(path, memmap=True) as hdus:
+            values = hdus[1].data.field(name)
+            native = values.dtype.newbyteorder("=")
+            pieces.append(np.array(values, dtype=native))
+    return np.concatenate(pieces)
+
+
+def scaled_labels(paths, ids, names):
+    """Return the labels of some spectra, NaN where they cannot be trusted.
+
+    Parameters
+    ----------
+    paths : list of Path
+        Label tables of a packed survey on one scale.
+    ids : (N,) sequence of str
+        Of the spectra.
+    names : sequence of str
+        Labels.
+
+    Returns
+    -------
+    dict of str to (N,) array, label units
+        NaN where there is no such spectrum, or the descent gave no labels.
+    """
+    pieces = [read_column([path], "id") for path in paths]
+    starts = np.cumsum([0, *map(len, pieces)])
+    rows = rows_of(ids, np.concatenate(pieces))
+    there = rows >= 0
+    table = read_rows(paths, starts, rows[there])
+    unknown = np.asarray(table["status"]) & UNKNOWN > 0
+    found = {}
+    for name in names:
+        found[name] = np.full(len(rows), np.nan)
+        found[name][there] = np.where(unknown, np.nan, table[name])
+    return found

@@ -1,0 +1,165 @@
+"""The report of a run: figures, tables and one page (``fastcannon report RUN``)."""
+
+from pathlib import Path
+
+from ..clusters import catalogue_columns as cluster_columns
+from ..errors import FastcannonError, InputError, WriteError
+from ..fitsfiles import TABLE_VERSION, check_layout, verify_checksums
+from ..jobs import LABELS
+from ..model import CannonModel
+from ..runfolder import REPORT
+from .book import FIGURES, TABLES, Book
+from .cluster_section import cluster_section
+from .forms import beside_form
+from .galaxy_section import galaxy_section
+from .glance import glance
+from .interactive import interactive
+from .label_sections import (
+    differences_section,
+    errors_section,
+    quality_section,
+    stars_section,
+    validation_section,
+)
+from .page import Section, write_page
+from .paper import beside, beside_counts
+from .rundata import PIPELINES, RunData
+from .spectrum_sections import spectrum_sections
+from .starview import catalogue_columns
+
+PAGE = "index.html"
+_MORE = ("ra", "dec", "r_est", "flag_id", "dr2_source_id", "dr3_source_id")
+
+
+def write_report(
+    folder, members=None, literature=None, isochrones=(), synthetic=None, say=print
+):
+    """Write figures, tables and the page of a run into its folder ``report``.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Output folder of a run; it need not be finished.
+    members, literature : str or Path, optional
+        Members of clusters, and what is known of the clusters; see `cluster_files`.
+    isochrones : sequence of str or Path
+        See `isochrones.read_isochrones`.
+    synthetic : str or Path, optional
+        Pair of synthetic spectra; see `twins.read_synthetic`.
+    say : callable
+        Called with lines of text for the user.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InputError
+        The folder is not that of a run.
+    WriteError
+        A file cannot be written.
+    """
+    run = RunData.read(folder)
+    _check_labels(run)
+    home = Path(folder) / REPORT
+    for name in (FIGURES, TABLES):
+        _make(home / name)
+    with Book(run, home, _catalogues(run), _models(run)) as book:
+        found, stars, windows = spectrum_sections(book, synthetic)
+        clusters, table = cluster_section(book, members, literature, isochrones)
+        sections = [
+            stars_section(book),
+            differences_section(book),
+            validation_section(book),
+            errors_section(book),
+            *found,
+            clusters,
+            galaxy_section(book),
+            quality_section(book),
+            *_beside_section(book, table),
+        ]
+    for note in run.missing:
+        say(f"missing: {note}")
+    views = interactive(book.catalogues, run.names, run.surveys, stars, windows)
+    page = write_page(home / PAGE, glance(run), sections, views)
+    say(f"{page}: report")
+    return page
+
+
+def _make(folder):
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"{folder} cannot be made ({error.strerror}); mend the folder of the run"
+        ) from error
+
+
+def _check_labels(run):
+    """Leave out labels with a damaged part: they are read without another check."""
+    for case, paths in list(run.labels.items()):
+        for path in paths:
+            try:
+                check_layout(path, LABELS, TABLE_VERSION)
+                verify_checksums(path)
+            except (FastcannonError, OSError) as error:
+                run.note(path, error)
+                run.labels.pop(case, None)
+
+
+def _catalogues(run):
+    """Return the columns of the catalogues that have the same rows."""
+    names = dict.fromkeys(
+        [
+            *catalogue_columns(run.names),
+            *cluster_columns(run.names, ()),
+            *_MORE,
+        ]
+    )
+    found = {}
+    for scale in run.partitions:
+        try:
+            found[scale] = run.catalogue(scale, list(names))
+        except InputError as error:
+            run.missing.append(str(error))
+    return found
+
+
+def _models(run):
+    """Return the models that can be read."""
+    found = {}
+    for case, path in run.models.items():
+        try:
+            found[case] = CannonModel.read(path)
+        except (FastcannonError, OSError) as error:
+            run.note(path, error)
+    return found
+
+
+def _beside_section(book, clusters):
+    """Return the section of the paper's numbers, for runs on its surveys."""
+    run = book.run
+    names = {form: survey for survey, form in run.formats.items()}
+    if set(names) != {"apogee", "galah"}:
+        return []
+    scales = {
+        case: dict(zip(model.label_names, model.scales, strict=True))
+        for case, model in book.models.items()
+    }
+    after = {s: run.differences[s] for s in run.surveys if s in run.differences}
+    found = beside(
+        names, run.differences.get(PIPELINES), after, run.factors, scales, clusters
+    )
+    counts = beside_counts(names, run.summary)
+    tables = [
+        book.table(beside_form(table, name))
+        for table, name in ((found, "paper"), (counts, "paper-counts"))
+        if len(table)
+    ]
+    text = (
+        "The numbers of Nandakumar et al. 2022 beside those of this run. Numbers of "
+        "simulated or other stars need not agree."
+    )
+    return [Section("The paper beside this run", "paper", text, tables=tables)]

@@ -1,0 +1,37 @@
+"""Rows of label tables: labels of chosen spectra, whatever their part."""
+
+import numpy as np
+from astropy.table import Table
+
+from fastcannon import fitsfiles
+from fastcannon.jobs import LABELS
+from fastcannon.labelfiles import read_column, scaled_labels
+
+
+def write_parts(folder):
+    """Two parts of three spectra; of the second there are no labels, s5 is twice."""
+    paths = []
+    for number, ids in enumerate((["s0", "s1", "s2"], ["s3", "s5", "s5"])):
+        table = Table({"id": ids, "teff": 10.0 * number + np.arange(3)})
+        table["e_teff"] = 1.0
+        table["status"], table["minima"] = np.array([0, 2 - number, 4]), 1
+        paths.append(folder / f"part-{number}.fits")
+        fitsfiles.write_table(paths[-1], table, LABELS)
+    return paths
+
+
+def test_labels_come_in_the_order_of_the_ids(tmp_path):
+    paths = write_parts(tmp_path)
+    found = scaled_labels(paths, ["s5", "s2", "none", "s1", "s0"], ("teff",))
+    # s5's first row has no data, s1 did not converge, s2 is only outside the hull
+    np.testing.assert_array_equal(found["teff"], [np.nan, 2, np.nan, np.nan, 0])
+
+
+def test_no_ids_have_no_labels(tmp_path):
+    assert len(scaled_labels(write_parts(tmp_path), [], ("teff",))["teff"]) == 0
+
+
+def test_a_column_goes_through_all_parts(tmp_path):
+    found = read_column(write_parts(tmp_path), "teff")
+    np.testing.assert_array_equal(found, [0, 1, 2, 10, 11, 12])
+    assert found.dtype.isnative
