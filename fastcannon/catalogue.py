@@ -27,6 +27,11 @@ _UNUSABLE = sum(
 )
 
 GALAH, APOGEE = 0, 1  # flag_id
+# What `clean` reads.
+FLAG_COLUMNS = (
+    *("flag_id", "flag_Cannon_dist", "flag_spectra", "flag_sp_aspcap"),
+    *("flag_survey", "flag_snr", "flag_fastcannon"),
+)
 ID_LENGTH = 64  # characters of survey_id; APOGEE's longest ids have about 45
 
 _STARS, _LABELS = "the stars", "the label table"

@@ -7,7 +7,7 @@ their temperatures and gravities one line. Nandakumar+2022, section 4.1.
 import numpy as np
 from astropy.table import Table
 
-from .catalogue import APOGEE, GALAH, catalogue_name, clean
+from .catalogue import APOGEE, FLAG_COLUMNS, GALAH, catalogue_name, clean
 from .cluster_files import IDS
 from .errors import InputError
 from .packed import as_bytes
@@ -18,10 +18,6 @@ THRESHOLD = 0.5  # members have a larger probability (Nandakumar+2022, 4.1.1)
 SNR_LIMITS = {GALAH: 25.0, APOGEE: 80.0}
 PIPELINES = "pipelines"  # beside the scales: the surveys' own labels
 OPEN, GLOBULAR = "open", "globular"
-_FLAGS = (
-    *("flag_id", "flag_Cannon_dist", "flag_spectra", "flag_sp_aspcap"),
-    *("flag_survey", "flag_snr", "flag_fastcannon"),
-)
 
 
 def members(catalogue, table, threshold=THRESHOLD):
@@ -96,7 +92,7 @@ def clean_members(catalogue, snr_limits=None):
     (N,) bool array
     """
     limits = SNR_LIMITS if snr_limits is None else snr_limits
-    flags = {name: np.asarray(catalogue[name]) for name in _FLAGS}
+    flags = {name: np.asarray(catalogue[name]) for name in FLAG_COLUMNS}
     low, snr = flags["flag_snr"] != 0, np.asarray(catalogue["snr"], dtype=float)
     for number, limit in limits.items():
         low = np.where(flags["flag_id"] == number, ~(snr > limit), low)
@@ -113,7 +109,12 @@ def catalogue_columns(names, ids):
     ids : sequence of str
         Columns of a table of members; those that are ids are added.
     """
-    found = ["survey_id", *(name for name in IDS[:2] if name in ids), *_FLAGS, "snr"]
+    found = [
+        "survey_id",
+        *(name for name in IDS[:2] if name in ids),
+        *FLAG_COLUMNS,
+        "snr",
+    ]
     for name in names:
         short = catalogue_name(name)
         found += [f"{short}Cann", f"e_{short}Cann", short]

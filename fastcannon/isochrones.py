@@ -168,7 +168,10 @@ def nearest(isochrones, age, mh):
         Why there is none, else "".
     """
     if not (np.isfinite(age) and np.isfinite(mh) and age > 0):
-        return None, "its age or metallicity is not known"
+        return (
+            None,
+            "its age or metallicity is not known (a table of literature gives them)",
+        )
     if not isochrones:
         return None, "there are no isochrones"
     far = [

@@ -4,7 +4,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table, vstack
 
-from .packed import rows_of
+from .packed import as_bytes, rows_of
 from .result import UNKNOWN
 
 # Columns of a label table that nobody here asks for.
@@ -51,15 +51,26 @@ def read_rows(paths, starts, rows):
     return found[back]
 
 
-def read_column(paths, name):
-    """Read a column of the label tables of a packed survey, (S,) array."""
-    pieces = []
+def read_columns(paths, names):
+    """Read columns of the label tables of a packed survey.
+
+    Parameters
+    ----------
+    paths : list of Path
+    names : sequence of str
+
+    Returns
+    -------
+    dict of str to (S,) array
+        Text as bytes.
+    """
+    pieces = {name: [] for name in names}
     for path in paths:
-        with fits.open(path, memmap=True) as hdus:
-            values = hdus[1].data.field(name)
-            native = values.dtype.newbyteorder("=")
-            pieces.append(np.array(values, dtype=native))
-    return np.concatenate(pieces)
+        with fits.open(path, memmap=True, character_as_bytes=True) as hdus:
+            for name, own in pieces.items():
+                values = hdus[1].data.field(name)
+                own.append(np.array(values, dtype=values.dtype.newbyteorder("=")))
+    return {name: np.concatenate(pieces.pop(name)) for name in list(pieces)}
 
 
 def scaled_labels(paths, ids, names):
@@ -70,7 +81,7 @@ def scaled_labels(paths, ids, names):
     paths : list of Path
         Label tables of a packed survey on one scale.
     ids : (N,) sequence of str
-        Of the spectra.
+        Of the spectra; of several with one id the first is taken.
     names : sequence of str
         Labels.
 
@@ -79,14 +90,15 @@ def scaled_labels(paths, ids, names):
     dict of str to (N,) array, label units
         NaN where there is no such spectrum, or the descent gave no labels.
     """
-    pieces = [read_column([path], "id") for path in paths]
-    starts = np.cumsum([0, *map(len, pieces)])
-    rows = rows_of(ids, np.concatenate(pieces))
-    there = rows >= 0
-    table = read_rows(paths, starts, rows[there])
-    unknown = np.asarray(table["status"]) & UNKNOWN > 0
-    found = {}
-    for name in names:
-        found[name] = np.full(len(rows), np.nan)
-        found[name][there] = np.where(unknown, np.nan, table[name])
+    ids = as_bytes(ids)
+    found = {name: np.full(len(ids), np.nan) for name in names}
+    missing = np.ones(len(ids), dtype=bool)
+    for path in paths:
+        part = read_columns([path], ("id", "status", *names))
+        rows = rows_of(ids, part["id"])
+        new = missing & (rows >= 0)
+        missing &= ~new
+        new &= part["status"][rows] & UNKNOWN == 0
+        for name in names:
+            found[name][new] = part[name][rows[new]]
     return found

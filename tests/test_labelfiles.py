@@ -5,7 +5,7 @@ from astropy.table import Table
 
 from fastcannon import fitsfiles
 from fastcannon.jobs import LABELS
-from fastcannon.labelfiles import read_column, scaled_labels
+from fastcannon.labelfiles import read_columns, scaled_labels
 
 
 def write_parts(folder):
@@ -31,7 +31,8 @@ def test_no_ids_have_no_labels(tmp_path):
     assert len(scaled_labels(write_parts(tmp_path), [], ("teff",))["teff"]) == 0
 
 
-def test_a_column_goes_through_all_parts(tmp_path):
-    found = read_column(write_parts(tmp_path), "teff")
-    np.testing.assert_array_equal(found, [0, 1, 2, 10, 11, 12])
-    assert found.dtype.isnative
+def test_columns_go_through_all_parts(tmp_path):
+    found = read_columns(write_parts(tmp_path), ("id", "teff"))
+    np.testing.assert_array_equal(found["teff"], [0, 1, 2, 10, 11, 12])
+    assert found["teff"].dtype.isnative
+    assert found["id"].tolist() == [b"s0", b"s1", b"s2", b"s3", b"s5", b"s5"]

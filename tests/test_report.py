@@ -71,7 +71,7 @@ def reported(done, tmp_path_factory):
 def drawn(monkeypatch):
     """Figures are built here, with every warning an error; files are one pixel.
 
-    Gives the list of their names, in the order of the report.
+    Gives their names, in the order of the report, and what makes files only.
     """
     names = []
 
@@ -89,8 +89,7 @@ def drawn(monkeypatch):
     monkeypatch.setattr(Book, "__enter__", lambda self: self)
     monkeypatch.setattr(Book, "__exit__", lambda self, *error: None)
     monkeypatch.setattr(Book, "figure", figure)
-    names_only = SimpleNamespace(names=names, bare=bare)
-    return names_only
+    return SimpleNamespace(names=names, bare=bare)
 
 
 @pytest.fixture
@@ -128,7 +127,7 @@ def test_the_command_reports_a_finished_run(reported):
         *("clusters", "galaxy", "quality", "paper"),
     ]
     assert str(reported.folder.parent) not in reported.page
-    assert len(reported.page) < 15e6  # measured: 8.1 MB, 5 of them fonts of nothing
+    assert len(reported.page) < 15e6  # measured: 8.1 MB
 
 
 def test_every_figure_is_there_as_png_and_pdf(reported):
@@ -177,7 +176,7 @@ def test_pictures_and_links_of_the_page_are_there(reported):
     for picture in pictures:
         assert 'src="data:image/png;base64,' in picture
         assert re.search(r'alt="[^"]{20,}"', picture)
-    links = [unquote(link) for link in re.findall(r'href="([^"#]+)"', reported.page)]
+    links = [unquote(link) for link in re.findall(r'href="(\w[^":#]*)"', reported.page)]
     files = {(reported.home / link).resolve() for link in links}
     there = (*reported.home.glob("figures/*.pdf"), *reported.home.glob("tables/*"))
     assert files == {path.resolve() for path in there}
@@ -193,7 +192,6 @@ def test_the_run_is_as_it_was(reported):
     found = contents(reported.folder)
     own = {n: d for n, d in found.items() if not n.startswith("report/")}
     assert own == reported.before
-    assert check_manifest(reported.folder / "manifest.sha256") == []
 
 
 def test_a_run_goes_on_beside_its_report(reported):
@@ -236,7 +234,7 @@ def test_a_run_with_nothing_but_a_training_set(done, tmp_path, listed):
     for text in (
         "There are no labels apogee-on-galah yet.",
         "There is no cross-validation yet.",
-        "There are no repeated spectra",
+        "precision.ecsv is not there yet.",
         "apogee: no cross-validation of the training set yet.",
         "galah: no model on its own scale yet.",
         "There is no catalogue yet.",
@@ -265,20 +263,15 @@ def test_a_run_without_catalogues(done, tmp_path, listed):
     assert said.count("missing: catalogues/apogee-scaled: no stars of") == 2
 
 
-def test_a_run_without_the_labels_of_a_case(done, tmp_path, listed):
-    copied(done, tmp_path, "apogee-on-galah")
+def test_a_run_without_the_labels_of_a_case_and_without_repeats(done, tmp_path, listed):
+    copied(done, tmp_path, "apogee-on-galah", "precision.ecsv", "factors.ecsv")
     page, said = page_of(tmp_path / "run")
     assert {"differences", "quality-apogee", "quality-galah"} <= set(listed)
     # Once for the differences, once for chi2 and the like.
     assert page.count("There are no labels apogee-on-galah yet.") == 2
-    assert said.startswith("missing: labels/apogee-on-galah: none yet")
-
-
-def test_a_run_without_precision_and_factors(done, tmp_path, listed):
-    copied(done, tmp_path, "precision.ecsv", "factors.ecsv")
-    page, _ = page_of(tmp_path / "run")
+    assert "missing: labels/apogee-on-galah: none yet" in said
     assert not [name for name in listed if name.startswith("precision")]
-    assert "There are no repeated spectra" in page
+    assert "precision.ecsv is not there yet." in page
     assert not (tmp_path / "run" / "report" / "tables" / "table4.txt").exists()
 
 
@@ -314,19 +307,24 @@ def _some_members(folder):
 # ---- with other packages, surveys and labels
 
 
-@pytest.mark.parametrize("package", ["bokeh", "jinja2", "matplotlib"])
-def test_a_package_that_is_not_installed(done, tmp_path, package):
+LACKING = """
+import sys
+from fastcannon.cli import main
+for package in ("matplotlib", "bokeh", "jinja2"):
+    sys.modules[package] = None
+    print(main(["report", sys.argv[1]]))
+    del sys.modules[package]
+"""
+
+
+def test_a_package_that_is_not_installed(done, tmp_path):
     shutil.copy(done.folder / "run.json", tmp_path)
-    code = (
-        f"import sys; sys.modules['{package}'] = None\n"
-        f"from fastcannon.cli import main\n"
-        f"sys.exit(main(['report', {str(tmp_path)!r}]))"
-    )
-    command = [sys.executable, "-c", code]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert found.returncode == 2 and found.stdout == ""
-    assert found.stderr.count("\n") == 1 and package in found.stderr
-    assert "install fastcannon[report]" in found.stderr
+    command = [sys.executable, "-c", LACKING, str(tmp_path)]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["2", "2", "2"]
+    lines = found.stderr.splitlines()
+    for line, package in zip(lines, ("matplotlib", "bokeh", "jinja2"), strict=True):
+        assert package in line and line.endswith("install fastcannon[report]")
     assert not (tmp_path / "report").exists()
 
 
@@ -512,7 +510,8 @@ def test_synthetic_spectra_lie_over_twins_or_are_a_note(book, listed, tmp_path):
     book.catalogues = {}
     path, noted = tmp_path / "synthetic.ecsv", {}
     wavelength = np.linspace(4700.0, 17000.0, 2000)
-    table = Table({"wavelength": wavelength, "flux_a": 1.0, "flux_b": 0.9})
+    table = Table({"wavelength": wavelength})
+    table["flux_a"], table["flux_b"] = 1.0, 0.9
     for what in ("good", "bad", "none"):
         if what == "none":
             path.unlink()

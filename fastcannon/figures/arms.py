@@ -145,9 +145,7 @@ def dress_slim(ax, y):
     y : str
         Words of the axis.
     """
-    below = ax.xaxis.get_tick_params()["labelbottom"]
     dress(ax, y=y)
-    ax.tick_params(labelbottom=below)
     ax.yaxis.label.set_size(TEXT_SIZE)
     # At one distance in all panels; Figure.align_ylabels takes as long as the drawing.
     ax.yaxis.set_label_coords(_LABEL_AT, 0.5)

@@ -125,7 +125,7 @@ def cluster_kiel_figure(stars, clusters, isochrones=None, metallicity="fe_h"):
             colours.append(colour)
             _finish(ax, row, k, axes.shape[0], cluster, source, "teff", "logg")
             if isochrones is not None and isochrone is None and row == 0:
-                style.note(ax, "no isochrone", size=7)
+                style.note(ax, "no isochrone")
             ax.set(xlim=box[0], ylim=box[1])
     if metallicity is not None:
         drawn = ScalarMappable(**_COLOURS)
@@ -198,7 +198,7 @@ def cluster_abundance_figure(stars, clusters, y="fe_h", x="teff"):
             ax.set(xlim=box[0][::-1], ylim=box[1])
             up = _numbers(own[f"{y}_{source}"])
             if beyond := np.count_nonzero((up < box[1][0]) | (up > box[1][1])):
-                style.note(ax, f"{beyond} outside", size=7)
+                style.note(ax, f"{beyond} outside")
     _legend(figure, stars.meta["surveys"])
     return figure
 

@@ -257,8 +257,9 @@ def precision(ax, bins, fit, name, survey=0):
     curve = np.geomspace(snr[used].min(), snr[used].max(), 200)
     ax.plot(curve, Decay(*fit)(curve), color=colour, linewidth=1.2)
     a, b, c = fit
+    numbers = f"{a:.2g}, {b:.2g}, {c:.2g}" if a > 0 else f"$c$ = {c:.2g}"
     ax.text(
-        *(0.97, 0.95 - 0.11 * survey, f"{a:.2g}, {b:.2g}, {c:.2g}"),
+        *(0.97, 0.95 - 0.11 * survey, numbers),
         transform=ax.transAxes,
         ha="right",
         va="top",

@@ -242,7 +242,7 @@ def _difference_panel(ax, wavelength, difference, synthetic):
     reach = _reach(difference, 99)  # bad pixels are a few in a thousand
     if synthetic is not None and np.isfinite(synthetic).any():
         ax.plot(wavelength, synthetic, color=INK, lw=0.8)
-        reach = max(reach, _reach(synthetic))
+        reach = max(reach, _reach(synthetic, 100))
     _leave_room(ax, max(_FLOOR, reach))
     note(ax, f"mean {np.nanmean(difference):+.4f}", x=0.008, y=0.94)
 

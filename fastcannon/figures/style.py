@@ -393,7 +393,9 @@ def save(figure, stem):
     # do it anew for each file; that of the PDF is drawn without it.
     figure.set_layout_engine("none")
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    picture = picture.quantize(256, dither=Image.Dither.NONE)
+    # Of Pillow's ways the one that keeps rare colours: those of the symbols.
+    way = Image.Quantize.MAXCOVERAGE
+    picture = picture.quantize(256, method=way, dither=Image.Dither.NONE)
     png, pdf = Path(f"{stem}.png"), Path(f"{stem}.pdf")
     with atomic_path(png) as temporary:
         picture.save(temporary, format="PNG", dpi=(DPI, DPI))

@@ -82,11 +82,11 @@ class Book:
         caption = " ".join(printed.notes)
         return PageTable(printed.caption, head, rows, values, caption, files)
 
-    def of_survey(self, scale, number):
-        """Return a catalogue's columns of one survey's spectra."""
+    def of_survey(self, scale, number, names):
+        """Return columns of one survey's rows of a catalogue."""
         columns = self.catalogues[scale]
         own = columns["survey"] == number
-        return {name: values[own] for name, values in columns.items()}
+        return {name: columns[name][own] for name in names}
 
 
 def _draw(stem, function, arguments):

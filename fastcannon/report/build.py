@@ -57,10 +57,14 @@ def write_report(
     Raises
     ------
     InputError
-        The folder is not that of a run.
+        The folder is not that of a run, or a file that is named is not there.
     WriteError
         A file cannot be written.
     """
+    given = (members, literature, synthetic, *isochrones)
+    for path in (path for path in given if path is not None):
+        if not Path(path).is_file():
+            raise InputError(f"{path}: there is no such file; check the path")
     run = RunData.read(folder)
     _check_labels(run)
     home = Path(folder) / REPORT

@@ -1,7 +1,7 @@
 """The section on star clusters (Nandakumar+2022, section 4.1)."""
 
 from ..catalogue import APOGEE, GALAH
-from ..cluster_files import IDS, read_literature, read_members
+from ..cluster_files import read_literature, read_members
 from ..cluster_tables import (
     cluster_isochrones,
     cluster_table,
@@ -143,7 +143,7 @@ def _add_figures(book, section, stars, known, lines):
                 section.figures.append(
                     book.figure(
                         f"clusters-{y}-{x}-{number + 1}",
-                        f"{y} against {x} in {said}. Dashed: the median of each survey. "
+                        f"{y} against {x} in {said}. Dashed: median of each survey. "
                         "A cluster should be flat, and both surveys on one line.",
                         "A column for each cluster, a row for each source of labels; "
                         "points scatter about the dashed medians.",

@@ -41,7 +41,7 @@ def galaxy_section(book):
         book.figure(
             "galaxy",
             "Height above the plane against the distance from the axis of the Galaxy, "
-            "clean stars of both surveys. The cross is the Sun.",
+            "clean stars of both surveys. White: the Sun.",
             "Densities of stars that are highest about the Sun.",
             galaxy_figure,
             places,
@@ -56,7 +56,7 @@ def galaxy_section(book):
         section.figures.append(
             book.figure(
                 f"galaxy-{name}",
-                f"Left: median {name} over the Galaxy, on each scale. Right: the median "
+                f"Left: median {name} over the Galaxy, on each scale. Right: median "
                 "north of the plane minus that south of it; marked where it is more "
                 "than three of its standard errors.",
                 "Maps of the median, higher in the plane than above it, and of the "

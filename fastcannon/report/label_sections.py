@@ -3,7 +3,7 @@
 import numpy as np
 from astropy.table import Table
 
-from ..catalogue import catalogue_name
+from ..catalogue import FLAG_COLUMNS, catalogue_name
 from ..distance import DISTANCE_LABELS, distance_limit
 from ..figures.diagnostics import Quality, convergence_figure, flag_counts
 from ..figures.labels import (
@@ -12,7 +12,7 @@ from ..figures.labels import (
     kiel_figure,
     precision_figure,
 )
-from ..labelfiles import read_column, scaled_labels
+from ..labelfiles import read_columns, scaled_labels
 from .forms import table1, table3, table4
 from .page import Section
 from .rundata import PIPELINES
@@ -27,7 +27,8 @@ def stars_section(book):
         "Stars and training set",
         "kiel",
         "Where the stars of each survey lie in temperature and gravity, and where the "
-        "stars lie that the models have learned from (contours: 68 and 95 % of them).\n\n"
+        "stars lie that the models have learned from (contours: 68 and 95 % of them)."
+        "\n\n"
         "Labels are good where the training set is. Beyond it they are extrapolated, "
         "and flag_Cannon_dist says so.",
         figures=[],
@@ -36,6 +37,8 @@ def stars_section(book):
     if not set(KIEL) <= set(run.names):
         section.notes.append("There are no Kiel diagrams: they need teff and logg.")
         return section
+    if not book.catalogues:
+        section.notes.append("There is no catalogue yet.")
     trained = {}
     if run.training is not None:
         trained = {
@@ -52,16 +55,16 @@ def stars_section(book):
                 continue  # the same in each catalogue
             stars = {}
             for number, survey in enumerate(run.surveys):
-                columns = book.of_survey(scale, number)
                 names = [catalogue_name(name) + end for name in KIEL]
-                stars[survey] = tuple(columns[name] for name in names)
+                columns = book.of_survey(scale, number, names)
+                stars[survey] = tuple(columns.values())
             name = f"kiel-{scale if end else PIPELINES}"
             section.figures.append(
                 book.figure(
                     name,
                     f"Kiel diagrams of all stars, {words}. Contours: training stars.",
                     f"Two panels of log g against Teff with {words}, stars as density "
-                    "from the main sequence to the giant branch, training set as lines.",
+                    "from the main sequence to the giants, training set as lines.",
                     kiel_figure,
                     stars,
                     contours,
@@ -71,7 +74,7 @@ def stars_section(book):
 
 
 def differences_section(book):
-    """Return the section of differences before and after (figs 2, 7, 8; tables 1, 3)."""
+    """Return the section of differences (figs 2, 7, 8; tables 1, 3)."""
     run = book.run
     section = Section(
         "Before and after",
@@ -135,8 +138,8 @@ def validation_section(book):
     section = Section(
         "How well the models give back labels",
         "validation",
-        "Each training star was inferred by a model that had not seen it. The scatter is "
-        "what the spectra, the labels and a quadratic model together allow; a bias or a "
+        "Each training star was inferred by a model that had not seen it. The scatter "
+        "is what spectra, labels and a quadratic model together allow; a bias or a "
         "bend would be a fault of the model.",
         figures=[],
         notes=[],
@@ -166,7 +169,7 @@ def errors_section(book):
         "Errors",
         "errors",
         "From repeated spectra of the same stars: how far labels scatter at a given "
-        "signal-to-noise ratio, and by which factor the formal errors are too small.\n\n"
+        "signal-to-noise ratio, and by which factor formal errors are too small.\n\n"
         "The error in the catalogue is the larger of the two. It knows the noise, not "
         "how far the model is from the other survey's scale: for that see the scatter "
         "of the cross-validation in the table.",
@@ -174,7 +177,9 @@ def errors_section(book):
         tables=[],
         notes=[],
     )
-    if run.precision is None or not len(run.precision):
+    if run.precision is None:
+        section.notes.append("precision.ecsv is not there yet.")
+    elif not len(run.precision):
         section.notes.append(
             "There are no repeated spectra with which to find a precision: errors are "
             "the formal ones, and flag_fastcannon says so (FORMAL_ERRORS)."
@@ -214,7 +219,7 @@ def quality_section(book):
         "quality",
         "Every spectrum is fitted from several starting points. Several minima of "
         "nearly equal chi2 mean labels that cannot be told apart; a large chi2 means a "
-        "spectrum that no star of the training set has; a large D means labels far from "
+        "spectrum that no star of the training set has; a large D: labels far from "
         "all training stars.",
         figures=[],
         notes=[],
@@ -248,16 +253,14 @@ def quality_section(book):
 def _quality(book, survey, number, scale):
     """Return a `Quality` of a case."""
     run, case = book.run, f"{survey}-on-{scale}"
-    rows = book.of_survey(scale, number)
-    paths = run.labels[case]
+    rows = book.of_survey(scale, number, (*FLAG_COLUMNS, "Cannon_distance"))
+    found = read_columns(run.labels[case], ("minima", "r_chi2", "snr"))
     near = [name for name in DISTANCE_LABELS if name in run.names]
     limit = run.scales[case].r_chi2_limit if case in run.scales else np.nan
     return Quality(
-        read_column(paths, "minima"),
-        read_column(paths, "r_chi2"),
-        read_column(paths, "snr"),
-        rows["Cannon_distance"],
-        flag_counts(rows),
-        limit,
-        distance_limit(len(near)),
+        **found,
+        distance=rows["Cannon_distance"],
+        flags=flag_counts(rows),
+        r_chi2_limit=limit,
+        distance_limit=distance_limit(len(near)),
     )

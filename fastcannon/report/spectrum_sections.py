@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from astropy.table import Table
 
+from ..catalogue import FLAG_COLUMNS, catalogue_name
 from ..censors import default_windows
 from ..config import OWN
 from ..errors import FastcannonError
@@ -62,9 +63,9 @@ def spectrum_sections(book, synthetic=None):
     fit = Section(
         "Observed minus model",
         "residuals",
-        "Each pixel's difference between the observed spectra of the training stars and "
+        "Each pixel's difference between observed spectra of the training stars and "
         "their models, above the spectrum of a star like the Sun. A good model leaves "
-        "noise about zero; what stands out is a line that the labels do not explain, or "
+        "noise about zero; what stands out is a line that labels do not explain, or "
         "the sky.",
         figures=[],
         notes=[],
@@ -230,8 +231,8 @@ def _add_twins(book, survey, trained, section, synthetic):
     section.figures.append(
         book.figure(
             f"twins-{survey}",
-            f"{survey.upper()}: {ids[0]} and {ids[1]}, their difference and its mean in "
-            f"each arm{words}.",
+            f"{survey.upper()}: {ids[0]} and {ids[1]}, their difference, and its mean "
+            f"in each arm{words}.",
             "Two spectra over each other and, below, their difference about zero.",
             twins_figure,
             *(grid, two.observed[0], two.observed[1], tuple(ids), extra),
@@ -247,8 +248,10 @@ def _viewer_stars(book, survey, packed):
     if case not in book.models or survey not in book.catalogues:
         return []
     number = book.run.surveys.index(survey)
-    rows = book.of_survey(survey, number)
-    if not len(rows["survey"]):
+    labels = [f"{catalogue_name(name)}Cann" for name in book.run.names]
+    names = ["survey_id", "r_chi_sq", *labels, *FLAG_COLUMNS]
+    rows = book.of_survey(survey, number, names)
+    if not len(rows["survey_id"]):
         return []
     model = book.models[case]
     return viewer_sample(model, packed, rows, survey)
