@@ -170,7 +170,7 @@ def write_manifest(path, folder, without=()):
     """Write the SHA-256 of every file below a folder as ``sha256sum`` does.
 
     ``sha256sum -c`` in the manifest's own folder checks it. The manifest, lock files
-    (*.lock, .lock) and temporary files (.*.tmp) are left out.
+    (*.lock, *.writing) and temporary files (.*.tmp) are left out.
 
     Parameters
     ----------
@@ -377,7 +377,7 @@ def _records(path, columns):
 def _passing(file):
     """Tell whether a file is a lock or one that is being written."""
     temporary = file.name.startswith(".") and file.suffix == ".tmp"
-    return temporary or file.name.endswith(".lock")
+    return temporary or file.name.endswith((".lock", ".writing"))
 
 
 def _sha256(file):

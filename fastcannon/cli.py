@@ -192,12 +192,8 @@ def _run(arguments):
 
 
 def _report(arguments):
-    try:
-        from .report.build import write_report
-    except ImportError as error:
-        raise InputError(
-            f"a report needs more packages ({error}): install fastcannon[report]"
-        ) from error
+    from .report import write_report
+
     write_report(
         arguments.run,
         arguments.members,

@@ -20,7 +20,7 @@ from .config import read_config
 from .errors import FastcannonError
 from .fitsfiles import hdu_to_table
 from .plots import one_to_one
-from .report.build import write_report
+from .report import write_report
 from .simulator import simulate
 
 CONFIGURATION = "fastcannon.toml"

@@ -23,6 +23,7 @@ from test_run_settings import own_survey, with_own
 from fastcannon.catalogue_files import check_manifest
 from fastcannon.cli import main
 from fastcannon.clusters import catalogue_columns, clean_members
+from fastcannon.figures.style import new_figure
 from fastcannon.model import CannonModel
 from fastcannon.report import book as books
 from fastcannon.report.book import Book
@@ -30,6 +31,7 @@ from fastcannon.report.build import write_report
 from fastcannon.report.cluster_section import cluster_section
 from fastcannon.report.galaxy_section import galaxy_section
 from fastcannon.report.label_sections import errors_section
+from fastcannon.report.page import Section
 from fastcannon.report.rundata import RunData
 from fastcannon.report.spectrum_sections import spectrum_sections
 
@@ -89,6 +91,8 @@ def drawn(monkeypatch):
     monkeypatch.setattr(Book, "__enter__", lambda self: self)
     monkeypatch.setattr(Book, "__exit__", lambda self, *error: None)
     monkeypatch.setattr(Book, "figure", figure)
+    monkeypatch.setattr(Book, "drawn", lambda self, sections: None)
+    monkeypatch.setattr(Book, "sweep", lambda self: None)
     return SimpleNamespace(names=names, bare=bare)
 
 
@@ -424,6 +428,23 @@ def test_no_members_no_isochrones(book, members, drawn, tmp_path):
     assert "unknown kind" in section.tables[0].title
     bare = Book(book.run, book.folder)
     assert cluster_section(bare, members)[0].notes == ["There is no catalogue yet."]
+
+
+def test_a_figure_that_cannot_be_drawn_is_a_note(tmp_path):
+    (tmp_path / books.FIGURES).mkdir()
+    (tmp_path / books.TABLES).mkdir()
+    stale = tmp_path / books.FIGURES / "of-an-earlier-report.png"
+    stale.write_bytes(b"")
+    section = Section("Some", "some", figures=[], notes=[])
+    with Book(None, tmp_path) as book:
+        for name, function, argument in (("a", new_figure, 3.0), ("b", int, "x")):
+            section.figures.append(book.figure(name, "", "", function, argument))
+    book.drawn([section])
+    book.sweep()
+    assert [one.png.name for one in section.figures] == ["a.png"]
+    assert section.notes[0].startswith("b could not be drawn (ValueError: invalid lit")
+    there = {path.name for path in (tmp_path / books.FIGURES).iterdir()}
+    assert there == {"a.png", "a.pdf"}
 
 
 def spoiled_members(what, path):

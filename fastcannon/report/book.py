@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import WriteError
 from ..figures import style
 from ..model import CannonModel
 from ..parallel import thread_count
@@ -39,7 +40,8 @@ class Book:
     folder: Path
     catalogues: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
     models: dict[str, CannonModel] = field(default_factory=dict)
-    _drawn: list[Future] = field(default_factory=list)
+    _drawn: dict[Path, Future] = field(default_factory=dict)
+    _made: set[Path] = field(default_factory=set)
 
     def __enter__(self):
         self._workers = ProcessPoolExecutor(
@@ -49,9 +51,6 @@ class Book:
 
     def __exit__(self, error, *_):
         self._workers.shutdown(cancel_futures=error is not None)
-        if error is None:
-            for one in self._drawn:
-                one.result()
 
     def figure(self, name, caption, alt, function, *arguments):
         """Have a figure drawn and written as PNG and PDF; return it with its words.
@@ -72,12 +71,45 @@ class Book:
         page.Figure
         """
         stem = self.folder / FIGURES / name
-        self._drawn.append(self._workers.submit(_draw, stem, function, arguments))
-        return Figure(Path(f"{stem}.png"), Path(f"{stem}.pdf"), caption, alt)
+        png, pdf = Path(f"{stem}.png"), Path(f"{stem}.pdf")
+        self._drawn[png] = self._workers.submit(_draw, stem, function, arguments)
+        self._made |= {png, pdf}
+        return Figure(png, pdf, caption, alt)
+
+    def drawn(self, sections):
+        """Leave out the figures that could not be drawn, each with a note.
+
+        To be called when all are done.
+
+        Raises
+        ------
+        WriteError, OSError
+            A figure could not be written.
+        """
+        for section in sections:
+            figures, section.figures = section.figures, []
+            for one in figures:
+                error = self._drawn[one.png].exception()
+                if isinstance(error, (WriteError, OSError)):
+                    raise error
+                if error is None:
+                    section.figures.append(one)
+                else:
+                    why = f"{type(error).__name__}: {error}"
+                    name = Path(one.png).stem
+                    section.notes.append(f"{name} could not be drawn ({why}).")
+
+    def sweep(self):
+        """Remove figures and tables of an earlier report that this one has not."""
+        for name in (FIGURES, TABLES):
+            for path in (self.folder / name).iterdir():
+                if path not in self._made and path.is_file():
+                    path.unlink()
 
     def table(self, printed):
         """Write a `tables.PrintedTable` in all its forms; return it for the page."""
         files = write_tables(self.folder / TABLES, [printed])[printed.name]
+        self._made |= set(map(Path, files))
         head, rows, values = page_rows(printed)
         caption = " ".join(printed.notes)
         return PageTable(printed.caption, head, rows, values, caption, files)

@@ -84,10 +84,12 @@ def write_report(
             quality_section(book),
             *_beside_section(book, table),
         ]
+    book.drawn(sections)
     for note in run.missing:
         say(f"missing: {note}")
     views = interactive(book.catalogues, run.names, run.surveys, stars, windows)
     page = write_page(home / PAGE, glance(run), sections, views)
+    book.sweep()
     say(f"{page}: report")
     return page
 
