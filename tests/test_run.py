@@ -56,7 +56,7 @@ def test_the_manifest_covers_every_file(done):
     named = {line.split("  ")[1] for line in path.read_text().splitlines()}
     there = {str(p.relative_to(done.folder)) for p in done.folder.rglob("*.*")}
     there = {name for name in there if (done.folder / name).is_file()}
-    locks = {name for name in there if name.endswith(".lock")}
+    locks = {name for name in there if name.endswith((".lock", ".writing"))}
     assert named == there - locks - {"manifest.sha256"}
 
 
