@@ -14,6 +14,7 @@ from ..figures.clusters import cluster_abundance_figure, cluster_kiel_figure, pa
 from ..isochrones import read_isochrones
 from .forms import cluster_forms, distance_form, trend_form
 from .page import Section
+from .tables import plain_symbol
 
 ABUNDANCES = ("fe_h", "alpha_fe")
 AGAINST = ("teff", "logg")
@@ -143,8 +144,9 @@ def _add_figures(book, section, stars, known, lines):
                 section.figures.append(
                     book.figure(
                         f"clusters-{y}-{x}-{number + 1}",
-                        f"{y} against {x} in {said}. Dashed: median of each survey. "
-                        "A cluster should be flat, and both surveys on one line.",
+                        f"{plain_symbol(y)} against {plain_symbol(x)} in {said}. "
+                        "Dashed: median of each survey. A cluster should be flat, and "
+                        "both surveys on one line.",
                         "A column for each cluster, a row for each source of labels; "
                         "points scatter about the dashed medians.",
                         cluster_abundance_figure,

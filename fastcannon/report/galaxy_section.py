@@ -5,6 +5,7 @@ import numpy as np
 from ..catalogue import catalogue_name, clean
 from ..figures.galaxy import galaxy_figure, maps_figure, positions
 from .page import Section
+from .tables import plain_symbol
 
 MAPPED = ("fe_h", "mg_fe", "alpha_fe")
 
@@ -56,9 +57,9 @@ def galaxy_section(book):
         section.figures.append(
             book.figure(
                 f"galaxy-{name}",
-                f"Left: median {name} over the Galaxy, on each scale. Right: median "
-                "north of the plane minus that south of it; marked where it is more "
-                "than three of its standard errors.",
+                f"Left: median {plain_symbol(name)} over the Galaxy, on each scale. "
+                "Right: median north of the plane minus that south of it; marked where "
+                "it is more than three of its standard errors.",
                 "Maps of the median, higher in the plane than above it, and of the "
                 "difference between north and south.",
                 maps_figure,

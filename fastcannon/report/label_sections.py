@@ -94,7 +94,7 @@ def differences_section(book):
     section.figures.append(
         book.figure(
             "differences",
-            f"{run.surveys[0]} minus {run.surveys[1]} for the training stars against "
+            f"{' minus '.join(run.surveys)} for the training stars against "
             "Teff; lines: running median and 16 to 84 %; mu and sigma: mean and half "
             "the 16 to 84 % range. Left: the pipelines. Then: both on one scale.",
             "Columns of two-dimensional histograms, a row for each label: the "
