@@ -130,7 +130,7 @@ def write_catalogue(path, partitions, columns, header):
     partitions : sequence of str or Path
         In the order of the rows.
     columns : sequence of Column
-        Of every partition.
+        Of every partition; text may be shorter there.
     header : dict
         Provenance, for the primary header: keyword of at most 8 characters to value
         or (value, comment).
@@ -360,7 +360,7 @@ def _records(path, columns):
     """Return the rows of a partition as FITS records: big-endian, ASCII text."""
     table, _ = read_partition(path)
     found = [_column(table, name) for name in table.colnames]
-    if found != columns:
+    if len(found) != len(columns) or not all(map(_goes_into, found, columns)):
         odd = {c.name for c in found} ^ {c.name for c in columns}
         raise FileFormatError(
             f"{path}: its columns are not those of the catalogue (different: "
@@ -372,6 +372,14 @@ def _records(path, columns):
     for column in columns:
         records[column.name] = table[column.name]
     return records
+
+
+def _goes_into(found, column):
+    """Tell whether a partition's column is the catalogue's; text may be shorter."""
+    if "U" in found.dtype and "U" in column.dtype:
+        if int(found.dtype[1:]) <= int(column.dtype[1:]):
+            found = found._replace(dtype=column.dtype)
+    return found == column
 
 
 def _passing(file):

@@ -9,6 +9,7 @@ import sys
 import warnings
 
 from .errors import FastcannonError, InputError
+from .translate.command import add_translate
 
 REFUSED = 3  # exit code: done, but inputs were refused
 
@@ -472,6 +473,8 @@ def _parser():
         metavar="N",
         help="spectra in memory at a time (default: %(default)s)",
     )
+
+    add_translate(commands, _add_quiet)
 
     info = _command(commands, "info", _info, "say what a file holds")
     info.add_argument(

@@ -272,7 +272,7 @@ def describe(path):
     Parameters
     ----------
     path : str or Path
-        A model, a spectra file, or a table of labels or of a cross-validation.
+        A model, a translator, a spectra file, or a table of this package.
 
     Returns
     -------
@@ -284,7 +284,8 @@ def describe(path):
     FileFormatError
         The file is not one of these, or damaged.
     """
-    from .catalogue_files import KIND as CATALOGUE  # here: it loads much
+    from .catalogue_files import KIND as CATALOGUE  # here: they load much
+    from .translate.modelfile import KIND as TRANSLATOR
 
     kind, version = fitsfiles.read_kind(path)
     describers = {
@@ -292,6 +293,7 @@ def describe(path):
         SPECTRA: _describe_spectra,
         LABELS: _describe_table,
         VALIDATION: _describe_table,
+        TRANSLATOR: _describe_translator,
         **dict.fromkeys((TRAINING, CATALOGUE, STARS, LEFT_OUT), _describe_rows),
     }
     if kind not in describers:
@@ -465,6 +467,27 @@ def continuum_text(normaliser):
         f"{len(normaliser.regions)} regions through {normaliser.pixels.sum():,} "
         f"pixels; {floor}"
     )
+
+
+def _describe_translator(path):
+    from .translate import Translator
+
+    translator = Translator.read(path)
+    trained = translator.trained
+    pairs = ", ".join(
+        f"{name} (from {translator.inputs[start]})" if start >= 0 else name
+        for name, start in zip(translator.outputs, translator.starts, strict=True)
+    )
+    return [
+        ("inputs", ", ".join(translator.inputs)),
+        ("outputs", pairs),
+        ("networks", f"{translator.ensemble}"),
+        ("stars", f"{trained.n_stars:,}; {trained.n_incomplete:,} incomplete left out"),
+        *(
+            (f"scatter {row['output']}", f"{row['blend']:.4g} {row['unit']}".strip())
+            for row in trained.summary
+        ),
+    ]
 
 
 def _describe_spectra(path):

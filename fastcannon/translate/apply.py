@@ -5,7 +5,7 @@ from astropy.table import Column, Table
 
 from ..distance import training_distance
 from ..parallel import ranges, run_blocks
-from .columns import check_units, read_columns, read_errors
+from .columns import read_columns, read_errors
 from .intervals import half_width, known_variance
 from .quality import comments, flag_bits, pairs
 
@@ -17,7 +17,6 @@ def apply_trained(trained, table, level=0.68, threads=None):
     """Translate a table; see `Translator.apply`."""
     inputs, outputs = trained.inputs, trained.outputs
     values = read_columns(table, inputs.names)
-    check_units(values, inputs.names)
     missing = np.isnan(values)
     values = np.where(missing, inputs.centre, values)
     # beyond any label; single precision would overflow

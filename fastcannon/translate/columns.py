@@ -135,6 +135,8 @@ def check_sample(values, names, complete):
     ------
     InputError
     """
+    if not len(values):
+        raise InputError("the table has no rows; give one of common stars")
     share = np.isnan(values).mean(axis=0)
     if (share == 1).any():
         which = ", ".join(np.array(names)[share == 1])

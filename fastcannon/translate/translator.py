@@ -6,7 +6,7 @@ from astropy.table import Table
 from ..checks import check_names
 from ..errors import InputError, check_whole
 from .apply import apply_trained, map_values
-from .columns import read_columns
+from .columns import check_units, read_columns
 from .fitting import fit
 from .intervals import half_width
 from .modelfile import read_translator, write_translator
@@ -133,6 +133,7 @@ class Translator:
         InputError
         """
         trained = self._check_trained()
+        check_units(read_columns(table, self.inputs), self.inputs)
         return apply_trained(trained, table, level, threads)
 
     def importance(self, table, stars=100, background=50):

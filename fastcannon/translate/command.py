@@ -1,0 +1,329 @@
+"""The command ``fastcannon translate``: its arguments, then one call of the library."""
+
+import argparse
+from dataclasses import fields
+
+from ..errors import InputError
+
+EXAMPLES = {
+    "train": """\
+example:
+  fastcannon translate train common.fits --inputs teff_a logg_a fe_h_a \\
+      --outputs teff_b logg_b fe_h_b -o a_to_b.fits
+
+The table has a row for each common star, with the columns of both surveys and their
+errors (e_teff_a, ...). Output i starts from input i, unless --start names another.
+""",
+    "apply": """\
+example:
+  fastcannon translate apply a_to_b.fits survey_a.fits -o survey_a_on_b.fits
+
+Each row gets, for each output, its value, its error (e_...) and the bounds of an
+interval (..._low, ..._high), then translate_flag, translate_comment (why) and
+translate_distance (to the training stars). The columns of the table stand before.
+""",
+    "explain": """\
+example:
+  fastcannon translate explain a_to_b.fits survey_a.fits
+
+How much each input contributes to each output: mean absolute Shapley values.
+""",
+    "validate": """\
+example:
+  fastcannon translate validate a_to_b.fits others.fits
+
+Translates stars that both surveys have, and that were not trained on, and compares:
+bias, robust scatter beside that of simple maps, shares inside the intervals of 68 and
+95 %, and the width of the pulls (difference / error), which should be 1.
+""",
+}
+
+
+def add_translate(commands, add_running):
+    """Add ``translate`` and its sub-commands to the commands of the program.
+
+    Parameters
+    ----------
+    commands : argparse sub-parsers
+    add_running : callable
+        Adds --quiet to a group of a parser.
+    """
+    text = "from one survey's labels to another's, without spectra"
+    parser = commands.add_parser(
+        "translate",
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog="fastcannon translate COMMAND --help says more about a command.",
+    )
+    actions = parser.add_subparsers(
+        title="commands", metavar="COMMAND", required=True, dest="action"
+    )
+    _add_train(_action(actions, "train", _train, "train on common stars"))
+    _add_apply(_action(actions, "apply", _apply, "translate a catalogue"))
+    explain = _action(actions, "explain", _explain, "say which inputs matter")
+    validate = _action(actions, "validate", _validate, "compare with known values")
+    for command, what in ((explain, "stars to explain"), (validate, "common stars")):
+        _add_model(command)
+        command.add_argument("table", metavar="TABLE", help=f"table of {what}")
+        command.add_argument(
+            "-o", "--output", metavar="FILE", help="file for the result, ECSV"
+        )
+    for option, default, text in (
+        ("--stars", 100, "explained, drawn from the table (default: %(default)s)"),
+        ("--background", 50, "stars that stand for all (default: %(default)s)"),
+    ):
+        explain.add_argument(option, type=int, default=default, metavar="N", help=text)
+    for command in actions.choices.values():
+        add_running(command.add_argument_group("running"))
+
+
+def _action(actions, name, function, summary):
+    """Add a sub-command and return its parser."""
+    parser = actions.add_parser(
+        name,
+        help=summary,
+        description=summary[0].upper() + summary[1:] + ".",
+        epilog=EXAMPLES[name],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(command=function)
+    return parser
+
+
+def _add_model(parser):
+    parser.add_argument("model", metavar="MODEL", help="file of a translator")
+
+
+def _add_train(parser):
+    parser.add_argument("table", metavar="TABLE", help="table of common stars")
+    for option, text in (
+        ("--inputs", "columns of survey A"),
+        ("--outputs", "columns of survey B"),
+    ):
+        parser.add_argument(
+            option, nargs="+", required=True, metavar="COLUMN", help=text
+        )
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="MODEL", help="file for the model"
+    )
+    parser.add_argument(
+        "--start",
+        nargs="+",
+        default=(),
+        metavar="OUTPUT=INPUT",
+        help="what outputs start from (default: output i from input i); "
+        "OUTPUT= is for none",
+    )
+    errors = parser.add_mutually_exclusive_group()
+    errors.add_argument(
+        "--errors",
+        nargs="+",
+        default=(),
+        metavar="COLUMN=ERROR",
+        help="columns of errors (default: e_COLUMN where there is one)",
+    )
+    errors.add_argument("--no-errors", action="store_true", help="use none")
+    parser.add_argument(
+        "--star",
+        metavar="COLUMN",
+        help="names the star: its rows are held out together",
+    )
+    group = parser.add_argument_group("networks")
+    for option, default, text in (
+        ("--ensemble", 10, "networks (default: %(default)s)"),
+        ("--seed", 0, "of all that is random (default: %(default)s)"),
+    ):
+        group.add_argument(option, type=int, default=default, metavar="N", help=text)
+    group.add_argument(
+        "--setting",
+        nargs="+",
+        default=(),
+        metavar="NAME=VALUE",
+        help="for example width=64 doublings=2 rates=1e-3,1e-4 redraw=true",
+    )
+    group.add_argument(
+        "--original",
+        action="store_true",
+        help="begin with the settings of Thomas et al. 2024: larger and slower",
+    )
+
+
+def _add_apply(parser):
+    _add_model(parser)
+    parser.add_argument(
+        "table", metavar="TABLE", help="FITS, Parquet or a folder of it, ECSV, CSV"
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT",
+        help="FITS file (.fits), or new folder for Parquet partitions (.parquet)",
+    )
+    parser.add_argument(
+        "--level",
+        type=float,
+        default=0.68,
+        metavar="P",
+        help="of the intervals (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--keep",
+        nargs="*",
+        metavar="COLUMN",
+        help="columns of the table to pass on; none after it: no column "
+        "(default: all that have not the name of a result)",
+    )
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        "--workers", type=int, metavar="N", help="default: one for each core"
+    )
+    group.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster, which has the workers",
+    )
+
+
+def _train(arguments):
+    from ..cli import _progress, _say
+    from ..jobs import check_output
+    from .lines import summary_lines
+    from .tables import read_table
+    from .translator import Translator
+
+    check_output(arguments.output, arguments.table)
+    errors = _pairs("--errors", arguments.errors)
+    translator = Translator(
+        arguments.inputs,
+        arguments.outputs,
+        ensemble=arguments.ensemble,
+        seed=arguments.seed,
+        start=_pairs("--start", arguments.start),
+        errors=not arguments.no_errors
+        and (_pairs("--errors", arguments.errors) or True),
+        star=arguments.star,
+        settings=_settings(arguments),
+    )
+    names = [*arguments.inputs, *arguments.outputs]
+    also = [*(f"e_{name}" for name in names), *errors.values(), arguments.star]
+    table = read_table(arguments.table, names, also)
+    with _progress(arguments, None, "epochs") as bar:
+        translator.train(table, lambda done: bar.update(done - bar.n))
+    translator.write(arguments.output)
+    print(*summary_lines(translator, table), sep="\n")
+    trained = translator.trained
+    _say(
+        arguments,
+        f"{arguments.output}: {arguments.ensemble} networks, trained on "
+        f"{trained.n_stars:,} stars; {trained.n_incomplete:,} incomplete rows left out",
+    )
+
+
+def _apply(arguments):
+    from ..cli import _progress, _say
+    from .lines import flags_text
+    from .stream import translate_file
+
+    done = translate_file(
+        arguments.model,
+        arguments.table,
+        arguments.output,
+        arguments.level,
+        arguments.keep,
+        arguments.workers,
+        arguments.scheduler,
+        lambda total: _progress(arguments, total, "rows"),
+    )
+    if done.left_out:
+        _say(arguments, f"not passed on: {', '.join(done.left_out)}")
+    _say(
+        arguments,
+        f"{arguments.output}: {done.rows:,} rows; flagged: {flags_text(done.flags)}",
+    )
+
+
+def _explain(arguments):
+    from .lines import importance_lines
+
+    translator, table = _open(arguments)
+    found = translator.importance(table, arguments.stars, arguments.background)
+    _report(arguments, importance_lines(found), found, "mean absolute Shapley values")
+
+
+def _validate(arguments):
+    from .compare import compare
+    from .lines import comparison_lines, flags_text
+
+    translator, table = _open(arguments)
+    found, flags = compare(translator, table)
+    _report(arguments, comparison_lines(found), found, "comparison")
+    print(f"flagged: {flags_text(flags)}")
+
+
+def _open(arguments):
+    """Return the translator and the columns of the table that it knows."""
+    from ..jobs import check_output
+    from .tables import read_table
+    from .translator import Translator
+
+    if arguments.output:
+        check_output(arguments.output, arguments.model, arguments.table)
+    translator = Translator.read(arguments.model)
+    sides = (translator.trained.inputs, translator.trained.outputs)
+    also = {name for side in sides for name in (*side.names, *side.errors)}
+    return translator, read_table(arguments.table, sides[0].names, also)
+
+
+def _report(arguments, lines, table, what):
+    """Print a table, and write it as ECSV if asked to."""
+    from ..cli import _say
+    from ..fitsfiles import atomic_path
+
+    print(*lines, sep="\n")
+    if arguments.output:
+        with atomic_path(arguments.output) as temporary:
+            table.write(temporary, format="ascii.ecsv")
+        _say(arguments, f"{arguments.output}: {what}")
+
+
+def _pairs(option, given):
+    """Return texts NAME=VALUE as a dict; an empty value is None."""
+    for text in given:
+        if not text.partition("=")[1]:
+            raise InputError(f"{option} {text}: NAME=VALUE is expected")
+    parts = (text.partition("=") for text in given)
+    return {name: value or None for name, _, value in parts}
+
+
+def _settings(arguments):
+    """Return the settings of the networks that the arguments ask for."""
+    from dataclasses import replace
+
+    from .settings import Settings
+
+    settings = Settings.original() if arguments.original else Settings()
+    known = {field.name: getattr(settings, field.name) for field in fields(Settings)}
+    changes = {}
+    for name, text in _pairs("--setting", arguments.setting).items():
+        if name not in known:
+            raise InputError(
+                f"--setting {name}: there is no such setting; expected one of "
+                f"{', '.join(known)}"
+            )
+        changes[name] = _value(name, text or "", known[name])
+    return replace(settings, **changes)
+
+
+def _value(name, text, default):
+    """Return a setting's text as a value of the type of its default."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[text.lower()]
+        if isinstance(default, tuple):
+            return tuple(map(float, text.split(",")))
+        return type(default)(text)
+    except (ValueError, KeyError):
+        kind = {bool: "true or false", tuple: "numbers with commas between them"}
+        expected = kind.get(type(default), f"a number such as {default}")
+        raise InputError(f"--setting {name}={text}: {expected} is expected") from None

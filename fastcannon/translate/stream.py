@@ -1,0 +1,312 @@
+"""A catalogue translated in blocks of rows, each a task for any worker.
+
+A task reads its rows from the user's table and writes a Parquet partition; one FITS
+file is then made from them, if asked for. Memory does not grow with the table.
+"""
+
+import os
+import shutil
+import uuid
+from collections import Counter
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from astropy.table import Table
+
+from .. import __version__
+from ..catalogue import dress
+from ..catalogue_files import write_catalogue, write_partition
+from ..digests import digest, file_digest
+from ..errors import InputError
+from ..parallel import ranges, thread_count
+from ..scheduler import open_workers
+from .apply import BLOCK, apply_trained
+from .columns import check_units, read_columns, read_errors
+from .dressing import is_ascii, kept_column, plain_values, result_columns, widest
+from .intervals import half_width
+from .quality import BIT
+from .tables import Part, check_there, open_table, read_rows
+from .translator import Translator
+
+# A multiple of the blocks of `apply_trained`: the last bits then do not depend on
+# where a task begins.
+ROWS = 98 * BLOCK
+FITS_NAMES = (".fits", ".fit")
+FOLDER_NAMES = ("", ".parquet")
+_MODELS = 2  # that a worker keeps
+
+
+class Block(NamedTuple):
+    """Rows to be translated.
+
+    Attributes
+    ----------
+    part : tables.Part
+    start, stop : int
+        Rows of it.
+    keep : tuple of str
+        Columns of the table that are passed on.
+    model : (path, digest)
+    level : float
+        Of the intervals.
+    path : str
+        Parquet file to be written.
+    ascii : bool
+        Whether text must be ASCII, as FITS demands.
+    facts : dict
+        Provenance.
+    """
+
+    part: Part
+    start: int
+    stop: int
+    keep: tuple
+    model: tuple
+    level: float
+    path: str
+    ascii: bool
+    facts: dict
+
+
+class Written(NamedTuple):
+    """What has become of a catalogue: rows, flagged rows of each kind, columns lost."""
+
+    rows: int
+    flags: dict
+    left_out: tuple
+
+
+def translate_file(
+    model,
+    table,
+    path,
+    level=0.68,
+    keep=None,
+    workers=None,
+    scheduler=None,
+    progress=None,
+):
+    """Translate a table on disk into another.
+
+    Parameters
+    ----------
+    model : str or Path
+        Of `Translator.write`.
+    table : str or Path
+        See `tables.open_table`.
+    path : str or Path
+        A FITS file (.fits, .fit), replaced if it exists; else a new folder of Parquet
+        partitions. The same bytes for any number of workers.
+    level : float
+        Of the prediction intervals.
+    keep : sequence of str, optional
+        Columns of the table that stand before the results. Default: all that hold one
+        number or text per row and have not the name of a result.
+    workers, scheduler :
+        See `scheduler.open_workers`, ``address``.
+    progress : callable, optional
+        Called with the number of all rows; returns a context manager with ``update``.
+
+    Returns
+    -------
+    Written
+
+    Raises
+    ------
+    InputError
+        The table has no such columns, its units are wrong, or the path cannot be
+        written.
+    FileFormatError
+        The model or the table is damaged or something else.
+    """
+    path, model = Path(path), Path(model).absolute()
+    as_fits = _check_output(path, model, table)
+    translator = Translator.read(model)
+    half_width(translator.trained.scores, level)  # refuses what is no level
+    parts = open_table(Path(table).absolute())
+    _check_input(translator.trained, parts[0])
+    kept, left_out = _kept_names(translator, parts[0], keep)
+    source = digest(*(file_digest(part.path) for part in parts))
+    facts = _facts(model, source, level)
+    with _temporary_folder(path) as folder:
+        tasks = _tasks(parts, kept, (str(model), facts["model"]), level, folder, facts)
+        tasks = [task._replace(ascii=as_fits) for task in tasks]
+        done = _run(tasks, workers, scheduler, progress)
+        rows = sum(part.rows for part in parts)
+        flags = Counter()
+        for _, counts in done:
+            flags.update(counts)
+        if as_fits:
+            columns = widest([columns for columns, _ in done])
+            names = [task.path for task in tasks]
+            write_catalogue(path, names, columns, _header(facts))
+        else:
+            os.replace(folder, path)
+    return Written(rows, dict(flags), left_out)
+
+
+def translate_block(task):
+    """Translate the rows of a task and write them.
+
+    Parameters
+    ----------
+    task : Block
+
+    Returns
+    -------
+    columns : list of Column
+    flags : dict of str to int
+        Rows with each flag.
+    """
+    translator = _translator(*task.model)
+    names = dict.fromkeys([*task.keep, *_needed(translator.trained)])
+    rows = read_rows(task.part, names, task.start, task.stop)
+    found = apply_trained(translator.trained, rows, task.level, threads=1)
+    table, columns = Table(), []
+    for name in task.keep:
+        values = plain_values(rows[name])
+        if task.ascii and not is_ascii(values):
+            raise InputError(
+                f"{task.part.path}, column {name}: text that is not ASCII, which FITS "
+                "cannot hold; leave it out (--keep), or write Parquet"
+            )
+        table[name] = values
+        columns.append(kept_column(rows[name], values))
+    for column in result_columns(translator, task.level):
+        values = plain_values(found[column.name])
+        table[column.name] = values
+        columns.append(column._replace(dtype=values.dtype.str[1:]))
+    write_partition(task.path, dress(table, columns), task.facts)
+    flag = np.asarray(found["translate_flag"])
+    flags = {name: int(((flag & bit) > 0).sum()) for name, bit in BIT.items()}
+    return columns, flags | {"any": int((flag > 0).sum())}
+
+
+@lru_cache(_MODELS)
+def _translator(path, _):
+    """Return a translator; the digest tells a file that was replaced."""
+    return Translator.read(path)
+
+
+def _check_output(path, model, table):
+    """Tell whether the result is FITS; refuse what could not be written in the end."""
+    from ..jobs import check_output  # not for workers: it loads the kernels
+
+    if path.suffix in FITS_NAMES:
+        check_output(path, model, table)
+        return True
+    if path.suffix not in FOLDER_NAMES:
+        raise InputError(
+            f"{path}: a catalogue is written as FITS or as a folder of Parquet files; "
+            "end its name in .fits or .parquet"
+        )
+    if path.exists():
+        raise InputError(f"{path} exists; give the name of a new folder, or remove it")
+    if not path.absolute().parent.is_dir():
+        raise InputError(
+            f"{path}: the folder {path.absolute().parent} does not exist; make it"
+        )
+    return False
+
+
+def _needed(trained):
+    """Return the columns that translating reads: inputs and their errors."""
+    return [*trained.inputs.names, *(name for name in trained.inputs.errors if name)]
+
+
+def _check_input(trained, part):
+    """Refuse a table that cannot be translated, by its columns and first rows."""
+    inputs = trained.inputs
+    check_there(part, inputs.names, "rename its columns as they were in training")
+    errors = [name for name in inputs.errors if name]
+    check_there(part, errors, "add the errors, or train with --no-errors")
+    rows = read_rows(part, dict.fromkeys(_needed(trained)), 0, min(ROWS, part.rows))
+    check_units(read_columns(rows, inputs.names), inputs.names)
+    read_errors(rows, inputs.errors)
+
+
+def _kept_names(translator, part, keep):
+    """Return the columns that are passed on, and those that are not though all are."""
+    results = {column.name.lower() for column in result_columns(translator, 0.5)}
+    if keep is None:
+        # FITS does not tell upper from lower case
+        first = {name.lower(): name for name in reversed(part.names)}
+        kept = [
+            name
+            for name in part.names
+            if name.lower() not in results and first[name.lower()] == name
+        ]
+        lost = [name for name in part.names if name not in kept]
+        return tuple(kept), (*lost, *part.left_out)
+    check_there(part, keep, "keep some of these")
+    double = [name for name in keep if name.lower() in results]
+    if double:
+        raise InputError(
+            f"{', '.join(double)} cannot be kept: a result has this name; rename the "
+            "table's column"
+        )
+    return tuple(dict.fromkeys(keep)), ()
+
+
+def _tasks(parts, keep, model, level, folder, facts):
+    """Return the tasks, in the order of the rows."""
+    tasks = []
+    for part in parts:
+        for start, stop in ranges(part.rows, ROWS) or [(0, 0)]:
+            path = folder / f"part-{len(tasks):05d}.parquet"
+            tasks.append(
+                Block(
+                    *(part, start, stop, keep, model, level, str(path), False),
+                    facts | {"file": Path(part.path).name, "rows": [start, stop]},
+                )
+            )
+    return tasks
+
+
+def _run(tasks, workers, scheduler, progress):
+    """Run the tasks; return what each returned."""
+    if scheduler is None:
+        # no process is started for a small table
+        workers = min(thread_count(workers), len(tasks))
+    with open_workers(workers, scheduler) as run:
+        if progress is None:
+            return run(translate_block, tasks)
+        with progress(sum(task.stop - task.start for task in tasks)) as bar:
+            return run(
+                translate_block, tasks, lambda task: bar.update(task.stop - task.start)
+            )
+
+
+def _facts(model, source, level):
+    return {
+        "writer": f"fastcannon {__version__}",
+        "model": file_digest(model),
+        "table": source,
+        "level": level,
+    }
+
+
+def _header(facts):
+    """Return the primary header of the FITS file."""
+    words = {
+        "writer": "what wrote the file",
+        "model": "digest of the translator",
+        "table": "digest of the input table",
+        "level": "of the prediction intervals",
+    }
+    return {name.upper(): (facts[name], text) for name, text in words.items()}
+
+
+@contextmanager
+def _temporary_folder(path):
+    """Give a folder beside the result, where workers can write; it is removed."""
+    # made like any folder, not for its owner alone as those of tempfile
+    folder = path.absolute().parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
