@@ -7,9 +7,9 @@ Ca only, so that the model cannot take it from elements that merely go along wit
 from importlib import resources
 
 import numpy as np
-from astropy.table import Table
 
 from .errors import FileFormatError, InputError
+from .fitsfiles import read_any
 from .spectra import check_wavelength
 from .wavelengths import MEDIA, convert
 
@@ -40,15 +40,7 @@ def read_windows(path):
     FileFormatError
         The file is no table, lacks a column, or a row is no window.
     """
-    try:
-        windows = Table.read(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # astropy's readers raise whatever their parsers raise
-        raise FileFormatError(
-            f"{path}: no table that can be read ({error}); write ECSV or CSV with the "
-            f"columns {', '.join(COLUMNS)}"
-        ) from error
+    windows = read_any(path, ", ".join(COLUMNS))
     try:
         return check_windows(windows)
     except InputError as error:

@@ -9,6 +9,7 @@ import sys
 import warnings
 
 from .errors import FastcannonError, InputError
+from .subcommands import add_command
 from .translate.command import add_translate
 
 REFUSED = 3  # exit code: done, but inputs were refused
@@ -289,9 +290,9 @@ def _infer(arguments):
 
 
 def _info(arguments):
-    from . import jobs
+    from .describe import describe
 
-    facts = jobs.describe(arguments.file)
+    facts = describe(arguments.file)
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
         print(f"{name:<{width}}  {value}")
@@ -361,11 +362,13 @@ def _parser():
         title="commands", metavar="COMMAND", required=True, dest="name"
     )
 
-    init = _command(commands, "init", _init, "write an example of a configuration")
+    init = add_command(
+        commands, "init", _init, "write an example of a configuration", EXAMPLES
+    )
     init.add_argument("config", metavar="FILE", nargs="?", default="fastcannon.toml")
 
-    simulate = _command(
-        commands, "simulate", _simulate, "write two simulated surveys to disk"
+    simulate = add_command(
+        commands, "simulate", _simulate, "write two simulated surveys to disk", EXAMPLES
     )
     simulate.add_argument("folder", metavar="FOLDER", help="new folder for the files")
     for option, default, text in (
@@ -378,9 +381,13 @@ def _parser():
         ("--seed", 0, "of all that is random (default: %(default)s)"),
     ):
         simulate.add_argument(option, type=int, default=default, metavar="N", help=text)
-    pack = _command(commands, "pack", _pack, "pack the spectra of surveys")
-    match = _command(commands, "match", _match, "find the stars surveys have in common")
-    run = _command(commands, "run", _run, "do it all: from survey files to catalogues")
+    pack = add_command(commands, "pack", _pack, "pack the spectra of surveys", EXAMPLES)
+    match = add_command(
+        commands, "match", _match, "find the stars surveys have in common", EXAMPLES
+    )
+    run = add_command(
+        commands, "run", _run, "do it all: from survey files to catalogues", EXAMPLES
+    )
     for command in (pack, match, run):
         command.add_argument("config", metavar="CONFIG", help="configuration, TOML")
     for command, option in (
@@ -398,7 +405,9 @@ def _parser():
     )
     run.add_argument("--status", action="store_true", help="say where a run stands")
 
-    report = _command(commands, "report", _report, "show a run: figures, tables, page")
+    report = add_command(
+        commands, "report", _report, "show a run: figures, tables, page", EXAMPLES
+    )
     report.add_argument("run", metavar="RUN", help="output folder of a run")
     report.add_argument(
         "--members",
@@ -425,13 +434,19 @@ def _parser():
         "flux_b",
     )
 
-    train = _command(commands, "train", _train, "train a model on stars with labels")
+    train = add_command(
+        commands, "train", _train, "train a model on stars with labels", EXAMPLES
+    )
     _add_training_set(train)
     _add_output(train, "file for the model", required=True)
     _add_model(train)
 
-    validate = _command(
-        commands, "validate", _validate, "test a model on the stars it is trained on"
+    validate = add_command(
+        commands,
+        "validate",
+        _validate,
+        "test a model on the stars it is trained on",
+        EXAMPLES,
     )
     _add_training_set(validate)
     _add_output(validate, "file for a table of given and inferred labels")
@@ -454,7 +469,9 @@ def _parser():
     )
     _add_model(validate)
 
-    infer = _command(commands, "infer", _infer, "infer the labels of spectra")
+    infer = add_command(
+        commands, "infer", _infer, "infer the labels of spectra", EXAMPLES
+    )
     infer.add_argument("model", metavar="MODEL", help="model file")
     infer.add_argument("spectra", metavar="SPECTRA", help="spectra file, normalised")
     _add_output(infer, "file for the table of labels", required=True)
@@ -476,7 +493,7 @@ def _parser():
 
     add_translate(commands, _add_quiet)
 
-    info = _command(commands, "info", _info, "say what a file holds")
+    info = add_command(commands, "info", _info, "say what a file holds", EXAMPLES)
     info.add_argument(
         "file", metavar="FILE", help="model, spectra file or table of labels"
     )
@@ -484,19 +501,6 @@ def _parser():
         _add_running(command)
     for command in (init, simulate, pack, match, run, report):
         _add_quiet(command.add_argument_group("running"))
-    return parser
-
-
-def _command(commands, name, function, summary):
-    """Add a sub-command and return its parser."""
-    parser = commands.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=EXAMPLES[name],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=function)
     return parser
 
 

@@ -1,12 +1,10 @@
 """Tables of clusters that users give: members, and what the literature knows."""
 
-import warnings
-
 import numpy as np
 from astropy.table import Table
-from astropy.utils.exceptions import AstropyWarning
 
 from .errors import FileFormatError
+from .fitsfiles import read_any
 
 IDS = ("dr3_source_id", "dr2_source_id", "survey_id")
 # Our name: the names that it may have in files.
@@ -48,7 +46,7 @@ def read_members(path):
         The file is no table, lacks a column, or a column cannot be used.
     FileNotFoundError
     """
-    table = _read(path, "cluster, probability and dr3_source_id")
+    table = read_any(path, "cluster, probability and dr3_source_id")
     found = Table()
     found["cluster"] = _text(path, table, _MEMBER_NAMES["cluster"], needed=True)
     probability = _numbers(path, table, "probability", needed=True)
@@ -95,7 +93,7 @@ def read_literature(path):
         be used.
     FileNotFoundError
     """
-    table = _read(path, "cluster, kind, age and fe_h")
+    table = read_any(path, "cluster, kind, age and fe_h")
     found = Table()
     for name, theirs in _LITERATURE_TEXT.items():
         found[name] = _text(path, table, theirs, needed=name == "cluster")
@@ -108,23 +106,6 @@ def read_literature(path):
             "each cluster is expected"
         )
     return found
-
-
-def _read(path, expected):
-    """Return a table with its masks."""
-    try:
-        with warnings.catch_warnings():
-            # Units that FITS does not know (dex) are of no concern here.
-            warnings.simplefilter("ignore", AstropyWarning)
-            return Table.read(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # astropy's readers raise whatever their parsers raise
-        reason = next(iter(str(error).splitlines()), "")
-        raise FileFormatError(
-            f"{path}: no table that can be read ({reason}); write FITS, ECSV or CSV "
-            f"with the columns {expected}"
-        ) from error
 
 
 def _first(table, theirs):

@@ -243,6 +243,40 @@ def hdu_to_table(hdu):
     return table
 
 
+def read_any(path, expected):
+    """Read a table of a user's, in any format that astropy knows, with its masks.
+
+    Parameters
+    ----------
+    path : str or Path
+    expected : str
+        Names of its columns, for the error.
+
+    Returns
+    -------
+    astropy Table
+
+    Raises
+    ------
+    FileFormatError
+        It is no table.
+    FileNotFoundError
+    """
+    try:
+        with warnings.catch_warnings():
+            # Units that FITS does not know (dex) are of no concern here.
+            warnings.simplefilter("ignore", AstropyWarning)
+            return Table.read(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # astropy's readers raise whatever their parsers raise
+        reason = next(iter(str(error).splitlines()), "")
+        raise FileFormatError(
+            f"{path}: no table that can be read ({reason}); write FITS, ECSV or CSV "
+            f"with the columns {expected}"
+        ) from error
+
+
 def scan(path):
     """Return the HDUs of a file from their headers alone, and check its length.
 

@@ -15,17 +15,13 @@ from astropy.io import fits
 
 from . import fitsfiles
 from .arrays import warn_bad
-from .errors import FileFormatError, InputError
+from .errors import InputError
 from .inference import Inferrer
 from .labels import unit
 from .model import CannonModel
-from .modelfile import KIND as MODEL
 from .packed import GRID_TOLERANCE
 from .parallel import ahead
 from .result import STAR_STATUS
-from .spectra import KIND as SPECTRA
-from .spectra import SpectraFile
-from .training import PIXEL_STATUS
 
 # Kinds of tables: inferred labels, cross-validation, common stars of two surveys.
 LABELS, VALIDATION, TRAINING = "LABELS", "VALIDATION", "TRAINING"
@@ -211,7 +207,7 @@ def infer_all(
                     ready[step] = step(*given, threads)
                 result = one.inferrer.infer(*ready[step], threads, progress)
                 write(_labels_table(result, ids))
-                count.update(_flags(result.status, STAR_STATUS))
+                count.update(count_flags(result.status, STAR_STATUS))
             bad += result.bad_pixels
     return flags, bad
 
@@ -264,44 +260,6 @@ def summary_lines(names, difference):
             f"{' '.join(numbers)} {len(values):>9,}"
         )
     return lines
-
-
-def describe(path):
-    """Say what a file of this package holds.
-
-    Parameters
-    ----------
-    path : str or Path
-        A model, a translator, a spectra file, or a table of this package.
-
-    Returns
-    -------
-    list of (str, str)
-        Names and values, in the order of reading.
-
-    Raises
-    ------
-    FileFormatError
-        The file is not one of these, or damaged.
-    """
-    from .catalogue_files import KIND as CATALOGUE  # here: they load much
-    from .translate.modelfile import KIND as TRANSLATOR
-
-    kind, version = fitsfiles.read_kind(path)
-    describers = {
-        MODEL: _describe_model,
-        SPECTRA: _describe_spectra,
-        LABELS: _describe_table,
-        VALIDATION: _describe_table,
-        TRANSLATOR: _describe_translator,
-        **dict.fromkeys((TRAINING, CATALOGUE, STARS, LEFT_OUT), _describe_rows),
-    }
-    if kind not in describers:
-        raise FileFormatError(
-            f"{path} is a fastcannon file of kind {kind!r}, which this version does "
-            f"not know; it knows {', '.join(describers)}"
-        )
-    return [("kind", f"{kind}, format version {version}"), *describers[kind](path)]
 
 
 def _training_set(model, spectra):
@@ -423,7 +381,7 @@ def _append(handle, table, n_rows, facts):
     handle.write(rows.tobytes())
 
 
-def _flags(status, names):
+def count_flags(status, names):
     """Return how many members of ``status`` have each bit of ``names`` set."""
     counts = {name: np.count_nonzero(status & bit) for name, bit in names.items()}
     return {name: int(count) for name, count in counts.items() if count}
@@ -432,119 +390,3 @@ def _flags(status, names):
 def flags_text(flags):
     """Return counts of flags as text: "3 NO_DATA, 5 OUTSIDE_HULL", or "none"."""
     return ", ".join(f"{count:,} {name}" for name, count in flags.items()) or "none"
-
-
-def _describe_model(path):
-    model = CannonModel.read(path)
-    labels = zip(model.label_names, model.fiducials, model.scales, strict=True)
-    return [
-        *(
-            (
-                f"label {name}",
-                f"fiducial {fiducial:.6g}, scale {scale:.6g} {unit(name)}",
-            )
-            for name, fiducial, scale in labels
-        ),
-        ("terms", f"{len(model.terms)}: {' '.join(model.terms.names)}"),
-        ("pixels", _pixels_text(len(model.s2), model.wavelength)),
-        ("flagged", flags_text(_flags(model.status, PIXEL_STATUS)) + " (pixels)"),
-        ("scatter", model.scatter),
-        ("l1", f"{model.l1:g}"),
-        ("censored", ", ".join(model.censors) or "none"),
-        ("continuum", continuum_text(model.normaliser)),
-    ]
-
-
-def continuum_text(normaliser):
-    """Return how a model's spectra are normalised, as text."""
-    if normaliser is None:
-        return "as given"
-    floor = f"error floor {normaliser.error_floor:g}"
-    if normaliser.order is None:
-        return f"as given by the survey; {floor}"
-    return (
-        f"Chebyshev polynomials of order {normaliser.order} in "
-        f"{len(normaliser.regions)} regions through {normaliser.pixels.sum():,} "
-        f"pixels; {floor}"
-    )
-
-
-def _describe_translator(path):
-    from .translate import Translator
-
-    translator = Translator.read(path)
-    trained = translator.trained
-    pairs = ", ".join(
-        f"{name} (from {translator.inputs[start]})" if start >= 0 else name
-        for name, start in zip(translator.outputs, translator.starts, strict=True)
-    )
-    return [
-        ("inputs", ", ".join(translator.inputs)),
-        ("outputs", pairs),
-        ("networks", f"{translator.ensemble}"),
-        ("stars", f"{trained.n_stars:,}; {trained.n_incomplete:,} incomplete left out"),
-        *(
-            (f"scatter {row['output']}", f"{row['blend']:.4g} {row['unit']}".strip())
-            for row in trained.summary
-        ),
-    ]
-
-
-def _describe_spectra(path):
-    with SpectraFile(path) as spectra:
-        stars = spectra.stars
-        columns = [
-            name + (f" [{stars[name].unit}]" if stars[name].unit else "")
-            for name in stars.colnames
-        ]
-        return [
-            ("normalised", "yes" if spectra.normalised else "no"),
-            ("spectra", f"{spectra.n_stars:,}"),
-            ("pixels", _pixels_text(spectra.n_pixels, spectra.wavelength)),
-            *(
-                (name.lower(), str(spectra.facts[name]))
-                for name in ("SURVEY", "MEDIUM", "PART", "PARTS")
-                if name in spectra.facts
-            ),
-            ("refused", f"{len(spectra.refused):,} inputs"),
-            ("columns", ", ".join(columns)),
-        ]
-
-
-def _describe_rows(path):
-    """Describe a table of which nothing more is to be said."""
-    kind, version = fitsfiles.read_kind(path)
-    spans = fitsfiles.check_layout(path, kind, version)
-    header = spans[1].header
-    names = [header[f"TTYPE{n}"] for n in range(1, header["TFIELDS"] + 1)]
-    return [("rows", f"{header['NAXIS2']:,}"), ("columns", ", ".join(names))]
-
-
-def _describe_table(path):
-    kind, _ = fitsfiles.read_kind(path)
-    with fitsfiles.open_verified(path, kind, fitsfiles.TABLE_VERSION) as hdus:
-        table = fitsfiles.hdu_to_table(hdus[kind])
-    errors = [name for name in table.colnames if name.startswith("e_")]
-    return [
-        ("spectra", f"{len(table):,}"),
-        ("labels", ", ".join(name.removeprefix("e_") for name in errors)),
-        *(
-            (f"median {name}", _median_text(table[name]))
-            for name in [*errors, "r_chi2", "snr"]
-        ),
-        ("flagged", flags_text(_flags(table["status"], STAR_STATUS)) + " (spectra)"),
-        ("columns", ", ".join(table.colnames)),
-    ]
-
-
-def _median_text(values):
-    """Return the median of the finite values as text."""
-    finite = values[np.isfinite(values)]
-    return f"{np.median(finite):.4g}" if len(finite) else "none"
-
-
-def _pixels_text(count, wavelength):
-    """Return the number of pixels and their range, where it is known."""
-    if wavelength is None:
-        return f"{count:,}"
-    return f"{count:,}, {wavelength[0]:.2f} to {wavelength[-1]:.2f} Angstrom"

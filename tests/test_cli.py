@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from fastcannon import fitsfiles, jobs
+from fastcannon import describe, fitsfiles, jobs
 from fastcannon.cli import main
 from fastcannon.model import CannonModel
 from fastcannon.simulator import simulate_spectra
@@ -391,7 +391,7 @@ def test_a_key_press_stops_without_a_traceback(folder, capsys, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs, "describe", interrupt)
+    monkeypatch.setattr(describe, "describe", interrupt)
     assert run("info", folder / "model.fits") == 130
     assert capsys.readouterr().err == "fastcannon: stopped\n"
 

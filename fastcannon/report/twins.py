@@ -8,6 +8,7 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from ..errors import FileFormatError
+from ..fitsfiles import read_any
 
 SYNTHETIC = ("wavelength", "flux_a", "flux_b")
 SHARE = 0.2  # of the stars, highest S/N first, among which twins are looked for
@@ -65,15 +66,7 @@ def read_synthetic(path) -> Table:
         It is no table, lacks a column, or its wavelengths do not increase.
     FileNotFoundError
     """
-    try:
-        table = Table.read(path)
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # astropy's readers raise whatever their parsers raise
-        raise FileFormatError(
-            f"{path}: no table that can be read ({error}); write ECSV or CSV with the "
-            f"columns {', '.join(SYNTHETIC)}"
-        ) from error
+    table = read_any(path, ", ".join(SYNTHETIC))
     missing = [name for name in SYNTHETIC if name not in table.colnames]
     if missing:
         raise FileFormatError(

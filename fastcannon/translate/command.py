@@ -1,9 +1,9 @@
 """The command ``fastcannon translate``: its arguments, then one call of the library."""
 
-import argparse
 from dataclasses import fields
 
 from ..errors import InputError
+from ..subcommands import add_command
 
 EXAMPLES = {
     "train": """\
@@ -58,10 +58,14 @@ def add_translate(commands, add_running):
     actions = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="action"
     )
-    _add_train(_action(actions, "train", _train, "train on common stars"))
-    _add_apply(_action(actions, "apply", _apply, "translate a catalogue"))
-    explain = _action(actions, "explain", _explain, "say which inputs matter")
-    validate = _action(actions, "validate", _validate, "compare with known values")
+    _add_train(add_command(actions, "train", _train, "train on common stars", EXAMPLES))
+    _add_apply(add_command(actions, "apply", _apply, "translate a catalogue", EXAMPLES))
+    explain = add_command(
+        actions, "explain", _explain, "say which inputs matter", EXAMPLES
+    )
+    validate = add_command(
+        actions, "validate", _validate, "compare with known values", EXAMPLES
+    )
     for command, what in ((explain, "stars to explain"), (validate, "common stars")):
         _add_model(command)
         command.add_argument("table", metavar="TABLE", help=f"table of {what}")
@@ -75,19 +79,6 @@ def add_translate(commands, add_running):
         explain.add_argument(option, type=int, default=default, metavar="N", help=text)
     for command in actions.choices.values():
         add_running(command.add_argument_group("running"))
-
-
-def _action(actions, name, function, summary):
-    """Add a sub-command and return its parser."""
-    parser = actions.add_parser(
-        name,
-        help=summary,
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=EXAMPLES[name],
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(command=function)
-    return parser
 
 
 def _add_model(parser):
