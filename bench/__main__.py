@@ -21,6 +21,7 @@ from . import (
     report,
     speed,
     surveys,
+    translate,
 )
 from .realdata import bovy_model, data_folder
 from .results import HERE, table, update_readme, write
@@ -30,6 +31,7 @@ PARTS = (
     *("accuracy", "inference", "methods", "training", "threads", "memory"),
     *("simulation", "packing", "reading"),
     *("pipeline", "trainings", "distance", "catalogue", "parent", "report"),
+    "translate",
 )
 
 
@@ -90,6 +92,7 @@ RUN = {
     "catalogue": lambda threads: catalogue.bench_catalogue(),
     "parent": lambda threads: parent.bench_parent(),
     "report": lambda threads: report.bench_report(),
+    "translate": translate.bench_translate,
 }
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from fastcannon.translate import Settings, Translator
 from fastcannon.translate.baselines import fit_baselines, term_values
 from fastcannon.translate.columns import read_columns
 from fastcannon.translate.intervals import robust_sigma
+from fastcannon.translate.quality import BIT
 
 from .realdata import data_folder
 from .results import Row, at_most, only
@@ -85,7 +86,10 @@ def bench_translate(threads):
     for case in CASES:
         rows += bench_case(case, read(folder, case), threads)
     table = read(folder, CASES[0])
-    return rows + bench_options(CASES[0], table) + bench_cost(CASES[0], table, threads)
+    rows += bench_options(CASES[0], table)
+    rows += bench_empty(CASES[1], read(folder, CASES[1]))
+    rows += bench_cost(CASES[0], table, threads)
+    return rows + bench_errors(CASES[1], read(folder, CASES[1]), threads)
 
 
 def read(folder, case):
@@ -239,6 +243,30 @@ def option_scatter(case, table, seed, change):
     return robust_sigma(away), robust_sigma(away[lonely])
 
 
+# The tenth of the stars with the lowest value of a column is not trained on.
+EMPTY = {"metal-poor": "FE_H_dr12", "low log g": "LOGG_dr12"}
+
+
+def bench_empty(case, table):
+    """Mean absolute residual far outside: with the linear map over networks alone."""
+    rows = []
+    for what, name in EMPTY.items():
+        out = np.asarray(table[name]) < np.quantile(table[name], 0.1)
+        translator = Translator(case.inputs, case.outputs, seed=1).train(table[~out])
+        far_out, sizes = None, []
+        for smooth_far in (True, False):
+            translator.trained = translator.trained._replace(smooth_far=smooth_far)
+            found = translator.apply(table[out])
+            if smooth_far:
+                far_out = (np.asarray(found["translate_flag"]) & BIT["SMOOTH"]) > 0
+            away = [found[n] - table[out][n] for n in case.outputs]
+            sizes.append(abs(np.array(away)[:, far_out]).mean(axis=1))
+        ratio = np.exp(np.log(sizes[0] / sizes[1]).mean())
+        text = f"translator, {far_out.sum()} {what} stars far from those trained on"
+        rows.append(only(f"{text}: linear map / networks alone", ratio))
+    return rows
+
+
 def bench_cost(case, table, threads):
     """Seconds of training and applying, memory, and whether bytes repeat."""
     with tempfile.TemporaryDirectory() as name:
@@ -264,6 +292,26 @@ def bench_cost(case, table, threads):
     ]
 
 
+def bench_errors(case, table, threads):
+    """Seconds of applying a model of four outputs with errors of all inputs."""
+    table = table.copy()
+    rng = np.random.default_rng(0)
+    for name in case.inputs:  # made up: the cost does not depend on them
+        table[f"e_{name}"] = 0.1 * np.std(table[name]) * rng.uniform(0.5, 2, len(table))
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "model.fits"
+        settings = Settings(epochs=1)
+        Translator(case.inputs, case.outputs, settings=settings).train(table).write(
+            path
+        )
+        applied, peak = apply_million(path, threads)
+    what = f"translator, {len(case.outputs)} outputs with errors"
+    return [
+        at_most(f"{what}: {ROWS:,} rows applied, {threads} threads", applied, 20, "s"),
+        at_most(f"{what}: memory of {ROWS:,} rows", peak, 2, "GiB"),
+    ]
+
+
 APPLY = """
 import sys, time
 import numpy as np
@@ -273,7 +321,11 @@ model = Translator.read(sys.argv[1])
 rng = np.random.default_rng(0)
 stars = model.trained.reference[rng.integers(len(model.trained.reference), size=ROWS)]
 stars = stars + 0.05 * rng.standard_normal(stars.shape)
-table = Table(model.trained.inputs.restore(stars), names=model.inputs)
+side = model.trained.inputs
+table = Table(side.restore(stars), names=model.inputs)
+for name, typical in zip(side.errors, side.typical):
+    if name:
+        table[name] = typical * rng.uniform(0.5, 2, ROWS)
 start = time.perf_counter()
 found = model.apply(table, threads=int(sys.argv[2]))
 seconds = time.perf_counter() - start

@@ -321,6 +321,33 @@ def test_validate_compares_with_known_values(folder, tmp_path, capsys):
     assert lines[3].startswith("flagged: ")
 
 
+def test_columns_of_other_names(folder, survey, answers, tmp_path, capsys):
+    names = {"teff_a": "TEFF", "e_teff_a": "TEFF_ERR", "logg_b": "LOGG_GALAH"}
+    given = [f"{name}={column}" for name, column in names.items()]
+    for path in ("survey.fits", "common.fits"):
+        table = read_table(folder / path, open_table(folder / path)[0].names)
+        for name, column in names.items():
+            if name in table.colnames:
+                table.rename_column(name, column)
+        fitsfiles.write_table(tmp_path / path, table, "STARS")
+    model, out = folder / "a.fits", tmp_path / "out.fits"
+    arguments = (model, tmp_path / "survey.fits", "-o", out, "--keep", "TEFF")
+    assert run("apply", *arguments, "--columns", *given[:2]) == 0
+    found = read_table(out, ["TEFF", "teff_b"])
+    np.testing.assert_array_equal(found["teff_b"], answers["teff_b"])
+    np.testing.assert_array_equal(found["TEFF"], survey["teff_a"])
+    capsys.readouterr()
+    for action in ("validate", "explain"):
+        assert run(action, model, folder / "common.fits") == 0
+        expected = capsys.readouterr().out
+        assert run(action, model, tmp_path / "common.fits", "--columns", *given) == 0
+        assert capsys.readouterr().out == expected
+    assert "--columns NAME=COLUMN" in refused(capsys, "apply", *arguments)
+    for wrong, sentence in (("teff=TEFF", "no column teff;"), ("teff_a=", "missing")):
+        said = refused(capsys, "apply", *arguments, "--columns", wrong)
+        assert sentence in said
+
+
 def test_info_describes_a_translator(folder, capsys):
     capsys.readouterr()
     assert main(["info", str(folder / "a.fits")]) == 0

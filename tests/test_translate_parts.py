@@ -15,13 +15,8 @@ from fastcannon.translate.intervals import (
     half_width,
     robust_sigma,
 )
-from fastcannon.translate.mapping import Map, combine
-from fastcannon.translate.network import (
-    Dense,
-    forward,
-    forward_and_jacobian,
-    layer_shapes,
-)
+from fastcannon.translate.mapping import Map, combine, directions
+from fastcannon.translate.network import Dense, forward, forward_along, layer_shapes
 from fastcannon.translate.quality import BIT, FLAGS, Extent, comments, flag_bits
 from fastcannon.translate.shapley import shapley_values
 
@@ -77,20 +72,31 @@ def test_forward_is_the_plain_network(doublings):
             np.testing.assert_allclose(found[network, row], expected, atol=1e-12)
 
 
-def test_jacobian_is_the_central_difference():
+def test_changes_along_steps_are_the_central_difference():
     layers = random_layers(4, 2, 8, 1)
-    x = np.random.default_rng(2).normal(size=(20, 4))
-    value, slopes = forward_and_jacobian(layers, x)
-    np.testing.assert_array_equal(value, forward(layers, x))
-    step = 1e-6
-    for f in range(4):
-        shift = step * np.eye(4)[f]
-        change = forward(layers, x + shift) - forward(layers, x - shift)
-        # measured 3e-9; a kink inside the step would be of the order of the slope
-        np.testing.assert_allclose(slopes[..., f], change / (2 * step), atol=1e-7)
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(20, 4))
+    steps = rng.normal(size=(3, 2, 20, 4))
+    values, changes = forward_along(layers, x, steps)
+    np.testing.assert_array_equal(values, forward(layers, x))
+    size = 1e-6
+    for e in range(3):
+        for r in range(2):
+            shift = size * steps[e, r]
+            change = forward(layers, x + shift)[e] - forward(layers, x - shift)[e]
+            # measured 3e-9; a kink inside the step would be of the order of the slope
+            np.testing.assert_allclose(changes[e, r], change / (2 * size), atol=1e-7)
 
 
-def test_the_map_blends_and_its_slopes_follow():
+@pytest.mark.parametrize(("networks", "inputs"), [(1, 3), (3, 3), (10, 6), (4, 9)])
+def test_directions_are_orthogonal(networks, inputs):
+    rows = directions(networks, inputs)
+    assert rows.shape == (networks, -(-inputs // networks), 1, inputs)
+    rows = rows.reshape(-1, inputs)
+    np.testing.assert_allclose(rows.T @ rows / len(rows), np.eye(inputs), atol=1e-14)
+
+
+def test_the_map_blends_and_propagates_errors():
     rng = np.random.default_rng(3)
     smooth, linear = rng.normal(size=(2, 10, 2))
     linear[4:] = 0
@@ -100,20 +106,48 @@ def test_the_map_blends_and_its_slopes_follow():
     trained = Map(layers, skip, smooth, linear, share)
     x = rng.normal(size=(30, 3))
     far = np.linspace(0, 1, 30)
-    values, spread, slopes = trained(x, far, jacobian=True)
-    networks = combine(forward(layers, x))[0] + x @ skip
-    near = share * networks + (1 - share) * (term_values(x) @ smooth)
+    values, variance = trained(x, far)
+    mean, spread = combine(forward(layers, x))
+    near = share * (mean + x @ skip) + (1 - share) * (term_values(x) @ smooth)
     expected = (1 - far)[:, None] * near + far[:, None] * (term_values(x) @ linear)
     np.testing.assert_allclose(values, expected, atol=1e-12)
-    assert (spread >= 0).all()
-    # slopes are of the plain mean of the networks: compare where it is the value too
-    alone = Map(tuple(Dense(*(a[:1] for a in e)) for e in layers), *trained[1:])
-    _, _, slopes = alone(x, far, jacobian=True)
+    np.testing.assert_allclose(variance, (share * spread) ** 2)
+
+
+def test_propagated_errors_are_those_of_the_slopes():
+    rng = np.random.default_rng(3)
+    smooth, linear = rng.normal(size=(2, 10, 2))
+    one = random_layers(3, 2, 8, 1, ensemble=1)
+    same = tuple(Dense(*(np.repeat(a, 4, axis=0) for a in layer)) for layer in one)
+    skip, share = rng.normal(size=(3, 2)), np.array([0.3, 1.0])
+    x, far = rng.normal(size=(30, 3)), np.linspace(0, 1, 30)
+    errors = rng.uniform(0.1, 2, (30, 3))
     step = 1e-6
-    for f in range(3):
-        shift = step * np.eye(3)[f]
-        change = alone(x + shift, far)[0] - alone(x - shift, far)[0]
-        np.testing.assert_allclose(slopes[..., f], change / (2 * step), atol=1e-7)
+    for layers in (one, same):  # three steps of one network, one step of each of four
+        trained = Map(layers, skip, smooth, linear, share)
+        _, variance = trained(x, far, errors)
+        expected = np.zeros_like(variance)
+        for f in range(3):
+            shift = step * np.eye(3)[f]
+            change = trained(x + shift, far)[0] - trained(x - shift, far)[0]
+            expected += (change / (2 * step)) ** 2 * errors[:, [f]] ** 2
+        np.testing.assert_allclose(variance, expected, rtol=1e-6)  # measured 2e-8
+
+
+def test_networks_that_disagree_have_larger_errors():
+    layers = random_layers(3, 1, 8, 1, ensemble=100)  # that have nothing in common
+    trained = Map(layers, np.zeros((3, 1)), *np.zeros((2, 10, 1)), np.ones(1))
+    x = np.random.default_rng(5).normal(size=(500, 3))
+    errors = np.full((500, 3), 0.5)
+    _, variance = trained(x, errors=errors)
+    changes = [
+        forward(layers, x + 1e-6 * shift) - forward(layers, x - 1e-6 * shift)
+        for shift in np.eye(3)
+    ]
+    squares = (np.array(changes) / 2e-6 * 0.5) ** 2
+    expected = squares.sum(axis=0).mean(axis=0)  # over inputs, over networks
+    propagated = variance - combine(forward(layers, x))[1] ** 2
+    assert (propagated / expected).mean() == pytest.approx(1, abs=0.1)  # measured 1.004
 
 
 def test_combination_leaves_out_the_outermost():

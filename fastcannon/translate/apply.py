@@ -6,7 +6,7 @@ from astropy.table import Column, Table
 from ..distance import training_distance
 from ..parallel import ranges, run_blocks
 from .columns import read_columns, read_errors
-from .intervals import half_width, known_variance
+from .intervals import half_width
 from .quality import comments, flag_bits, pairs
 
 MOST = 1e4  # standard deviations
@@ -75,9 +75,8 @@ def _translate(trained, x, errors, far, threads):
 
     def block(start, stop):
         part = slice(start, stop)
-        used = errors[part].any()
-        values, spread, slopes = trained.map(x[part], far[part], jacobian=used)
-        variance = known_variance(spread, slopes, errors[part])
+        used = errors[part] if errors[part].any() else None
+        values, variance = trained.map(x[part], far[part], used)
         variance *= trained.outputs.scale**2
         y[part] = trained.outputs.restore(values)
         for which, out in enumerate((low_error, high_error)):

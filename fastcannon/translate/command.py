@@ -69,6 +69,7 @@ def add_translate(commands, add_running):
     for command, what in ((explain, "stars to explain"), (validate, "common stars")):
         _add_model(command)
         command.add_argument("table", metavar="TABLE", help=f"table of {what}")
+        _add_columns(command)
         command.add_argument(
             "-o", "--output", metavar="FILE", help="file for the result, ECSV"
         )
@@ -83,6 +84,16 @@ def add_translate(commands, add_running):
 
 def _add_model(parser):
     parser.add_argument("model", metavar="MODEL", help="file of a translator")
+
+
+def _add_columns(parser):
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        default=(),
+        metavar="NAME=COLUMN",
+        help="columns of the model that have another name in the table",
+    )
 
 
 def _add_train(parser):
@@ -165,6 +176,7 @@ def _add_apply(parser):
         help="columns of the table to pass on; none after it: no column "
         "(default: all that have not the name of a result)",
     )
+    _add_columns(parser)
     group = parser.add_mutually_exclusive_group()
     group.add_argument(
         "--workers", type=int, metavar="N", help="default: one for each core"
@@ -222,6 +234,7 @@ def _apply(arguments):
         arguments.output,
         arguments.level,
         arguments.keep,
+        _pairs("--columns", arguments.columns),
         arguments.workers,
         arguments.scheduler,
         lambda total: _progress(arguments, total, "rows"),
@@ -255,15 +268,21 @@ def _validate(arguments):
 def _open(arguments):
     """Return the translator and the columns of the table that it knows."""
     from ..jobs import check_output
+    from .stream import check_columns, renamed
     from .tables import read_table
     from .translator import Translator
 
     if arguments.output:
         check_output(arguments.output, arguments.model, arguments.table)
     translator = Translator.read(arguments.model)
+    columns = check_columns(translator.trained, _pairs("--columns", arguments.columns))
     sides = (translator.trained.inputs, translator.trained.outputs)
-    also = {name for side in sides for name in (*side.names, *side.errors)}
-    return translator, read_table(arguments.table, sides[0].names, also)
+    names = [name for side in sides for name in (*side.names, *side.errors) if name]
+    needed = {name: columns.get(name, name) for name in names}
+    first = [needed[name] for name in sides[0].names]
+    table = read_table(arguments.table, first, needed.values())
+    there = {name: at for name, at in needed.items() if at in table.colnames}
+    return translator, renamed(table, there)
 
 
 def _report(arguments, lines, table, what):

@@ -1,7 +1,7 @@
 """From a table of common stars to a trained translator, step by step."""
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 from scipy.spatial import cKDTree
 
 from ..distance import NEIGHBOURS, training_distance
@@ -34,6 +34,8 @@ def fit(translator, table, progress=None):
     Returns
     -------
     Trained
+    held_out : astropy Table
+        See `Translator.held_out`.
     """
     (side_in, x, e_x), (side_out, y, e_y), complete = read_sample(translator, table)
     star = _stars(translator.star, table, complete)
@@ -57,7 +59,7 @@ def fit(translator, table, progress=None):
     residual = as_ensemble(blended - y, watched, share**2 * excess)
     floor, factor, scores = calibrate(trained_map, x, e_x, residual, e_y, watched)
     floor *= side_out.scale
-    return Trained(
+    trained = Trained(
         side_in,
         side_out,
         trained_map,
@@ -71,6 +73,7 @@ def fit(translator, table, progress=None):
         len(x),
         int((~complete).sum()),
     )
+    return trained, held_out_table(side_out, complete, blended)
 
 
 def read_sample(translator, table):
@@ -314,4 +317,22 @@ def summarise(side, baselines, held, blended, y, watched, share, floor):
     table["bias"] = np.median((blended - y)[watched], axis=0) * side.scale
     table["share"] = share
     table["floor"] = floor
+    return table
+
+
+def held_out_table(side, complete, blended):
+    """Return the values of training stars by networks that have not seen them.
+
+    Parameters
+    ----------
+    side : Side
+        Of the outputs.
+    complete : (S,) bool array
+        Rows of the table that were trained on.
+    blended : (N, O) array, standardised
+    """
+    values = side.restore(blended)
+    table = Table({"row": np.flatnonzero(complete)})
+    for k, (name, unit) in enumerate(zip(side.names, side.units, strict=True)):
+        table[name] = Column(values[:, k], unit=unit or None)
     return table

@@ -76,8 +76,7 @@ def calibrate(trained_map, x, e_x, residual, e_y, watched):
     scores : (N, O) array
     """
     x, e_x, residual, e_y = (a[watched] for a in (x, e_x, residual, e_y))
-    _, spread, slopes = trained_map(x, jacobian=e_x.any())
-    variance = known_variance(spread, slopes, e_x)
+    _, variance = trained_map(x, errors=e_x if e_x.any() else None)
     n_outputs = residual.shape[1]
     floor, factor = np.empty((2, n_outputs)), np.ones((2, n_outputs))
     scores = np.empty_like(residual)
@@ -88,21 +87,6 @@ def calibrate(trained_map, x, e_x, residual, e_y, watched):
         error = factor[1, k] * np.sqrt(floor[1, k] ** 2 + known)
         scores[:, k] = np.sort(abs(away) / error)
     return floor, factor, scores
-
-
-def known_variance(spread, slopes, e_x):
-    """Return the variance of the networks and of the inputs' errors, (N, O).
-
-    Parameters
-    ----------
-    spread : (N, O) array
-    slopes : (N, O, F) array or None
-        None: no errors of the inputs.
-    e_x : (N, F) array
-    """
-    if slopes is None:
-        return spread**2
-    return spread**2 + np.einsum("nof,nf->no", slopes**2, e_x**2)
 
 
 def half_width(scores, level):

@@ -3,9 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
+from scipy.fft import dct
 
 from .baselines import term_slopes, term_values
-from .network import forward, forward_and_jacobian
+from .network import forward, forward_along
 
 
 class Map(NamedTuple):
@@ -28,8 +29,14 @@ class Map(NamedTuple):
     linear: np.ndarray
     share: np.ndarray
 
-    def __call__(self, x, far=None, jacobian=False):
-        """Return values, spread of the networks and, if asked for, derivatives.
+    def __call__(self, x, far=None, errors=None):
+        """Return values, and what is known of their variance.
+
+        The errors of the inputs are propagated by Jacobian-vector products. Each
+        network carries one of D directions ``errors * q``, where the rows q of a (D, F)
+        array have orthogonal columns of mean square one: the mean square of the D
+        changes is the propagated variance, for any number of outputs at the cost of one
+        more forward pass. Where the networks' slopes differ it is that much larger.
 
         Parameters
         ----------
@@ -37,33 +44,48 @@ class Map(NamedTuple):
             Standardised.
         far : (N,) array, optional
             Part of the linear map in each star's value, 0 to 1.
-        jacobian : bool
+        errors : (N, F) array, optional
+            Standard deviations of the inputs, standardised; none: zero.
 
         Returns
         -------
-        values, spread : (N, O) arrays, float64
-        slopes : (N, O, F) array or None
+        values, variance : (N, O) arrays, float64
+            Variance of the networks' mean and of the inputs' errors.
         """
         far = np.zeros(len(x)) if far is None else far
-        slopes = None
-        single = x.astype(self.layers[0].weight.dtype)
-        if jacobian:
-            all_values, all_slopes = forward_and_jacobian(self.layers, single)
-            slopes = all_slopes.mean(axis=0, dtype=np.float64) + self.skip.T
-        else:
-            all_values = forward(self.layers, single)
-        values, spread = combine(all_values)
         near = (1 - far)[:, None]
         networks = near * self.share
+        smooth, linear = near - networks, far[:, None]
+        kind = self.layers[0].weight.dtype
+        if errors is None:
+            found = forward(self.layers, x.astype(kind))
+            propagated = 0.0
+        else:
+            steps = errors * directions(len(self.layers[0].weight), x.shape[1])
+            found, changes = forward_along(
+                self.layers, x.astype(kind), steps.astype(kind)
+            )
+            slopes = smooth[:, :, None] * term_slopes(x, self.smooth)
+            slopes += linear[:, :, None] * term_slopes(x, self.linear)
+            changes = networks * (changes + steps @ self.skip)
+            changes += np.einsum("nof,ernf->erno", slopes, steps)
+            propagated = (changes**2).mean(axis=(0, 1))
+        values, spread = combine(found)
         terms = term_values(x)
         values = networks * (values + x @ self.skip)
-        values += (near - networks) * (terms @ self.smooth)
-        values += far[:, None] * (terms @ self.linear)
-        if jacobian:
-            slopes *= networks[:, :, None]
-            slopes += (near - networks)[:, :, None] * term_slopes(x, self.smooth)
-            slopes += far[:, None, None] * term_slopes(x, self.linear)
-        return values, spread * self.share, slopes
+        values += smooth * (terms @ self.smooth) + linear * (terms @ self.linear)
+        return values, (spread * self.share) ** 2 + propagated
+
+
+def directions(n_networks, n_inputs):
+    """Return R directions for each network, (E, R, 1, F): see `Map`.
+
+    They are the first columns of a cosine transform of E R >= F points.
+    """
+    rounds = -(-n_inputs // n_networks)
+    count = n_networks * rounds
+    columns = dct(np.eye(count), axis=0, norm="ortho")[:, :n_inputs]
+    return np.sqrt(count) * columns.reshape(n_networks, rounds, 1, n_inputs)
 
 
 def combine(values):

@@ -1,9 +1,10 @@
-"""The trained networks as plain matrix products: value and Jacobian.
+"""The trained networks as plain matrix products: values and slopes along directions.
 
 A first layer to ``width``; for each doubling a residual block and a layer to twice the
 width; a block in the middle; the mirror image back; a last layer to the outputs. A
-residual block is its input plus dense(relu(dense(relu(input)))). All E networks of an
-ensemble are computed together: every array has the network first.
+residual block is its input plus dense(relu(dense(relu(input)))). The arrays of all E
+networks of an ensemble are kept together, the network first; they are computed one
+after the other, so that what is between the layers stays in the processor's cache.
 """
 
 from typing import NamedTuple
@@ -20,12 +21,6 @@ class Dense(NamedTuple):
 
     weight: np.ndarray
     bias: np.ndarray
-
-    def __call__(self, x):
-        """Return the layer's output for x (N, inputs) or (E, N, inputs)."""
-        out = np.matmul(x, self.weight)
-        out += self.bias
-        return out
 
 
 def layer_shapes(n_inputs, n_outputs, width, doublings):
@@ -72,57 +67,57 @@ def forward(layers, x):
     -------
     ndarray, (E, N, O)
     """
-    h = layers[0](x)
-    for one, two, change in stages(layers):
-        inside = np.maximum(h, 0)
-        inside = one(inside)
-        h += two(np.maximum(inside, 0, out=inside))
-        if change is not None:
-            h = change(h)
-    return layers[-1](h)
+    return np.array([_one(net, x, ())[0] for net in _nets(layers)])
 
 
-def forward_and_jacobian(layers, x):
-    """Return the networks' values and their derivatives by the inputs.
+def forward_along(layers, x, steps):
+    """Return the networks' values, and how these change along steps of the inputs.
 
     Parameters
     ----------
     layers, x :
         As in `forward`.
+    steps : ndarray, (E, R, N, F)
+        R directions of each network and star, of the type of the weights.
 
     Returns
     -------
-    value : ndarray, (E, N, O)
-    jacobian : ndarray, (E, N, O, F)
-        Of standardised outputs by standardised inputs, without the skip.
+    values : ndarray, (E, N, O)
+    changes : ndarray, (E, R, N, O)
+        Jacobian times step.
     """
-    h = layers[0](x)
-    lit = []
-    for one, two, change in stages(layers):
-        inside = one(np.maximum(h, 0))
-        lit.append((h > 0, inside > 0))
-        h = h + two(np.maximum(inside, 0, out=inside))
+    found = [_one(net, x, own) for net, own in zip(_nets(layers), steps, strict=True)]
+    values, changes = zip(*found, strict=True)
+    return np.array(values), np.array(changes)
+
+
+def _nets(layers):
+    """Each network's (weight, bias) of every layer."""
+    for e in range(len(layers[0].weight)):
+        yield [(layer.weight[e], layer.bias[e]) for layer in layers]
+
+
+def _one(net, x, steps):
+    """Values (N, O) of one network, and changes along steps, each (N, O)."""
+    weight, bias = net[0]
+    h = _dense(x, weight, bias)
+    moves = [step @ weight for step in steps]
+    for (first, bias), (second, last_bias), change in stages(net):
+        lit = h > 0
+        inside = _dense(np.maximum(h, 0), first, bias)
+        for move in moves:
+            within = (move * lit) @ first
+            within *= inside > 0
+            move += within @ second
+        h += _dense(np.maximum(inside, 0, out=inside), second, last_bias)
         if change is not None:
-            h = change(h)
-    return layers[-1](h), _backward(layers, lit, h.shape[1])
+            h = _dense(h, *change)
+            moves = [move @ change[0] for move in moves]
+    weight, bias = net[-1]
+    return _dense(h, weight, bias), [move @ weight for move in moves]
 
 
-def _backward(layers, lit, n_rows):
-    """Chain rule from the last layer to the first; lit: where each ReLU was open."""
-    last = np.swapaxes(layers[-1].weight, 1, 2)[:, None]  # (E, 1, O, width)
-    slope = np.repeat(last, n_rows, axis=1)
-    for (one, two, change), (outer, inner) in zip(
-        stages(layers)[::-1], lit[::-1], strict=True
-    ):
-        if change is not None:
-            slope = _pull(slope, change)
-        inside = _pull(slope, two) * inner[:, :, None]
-        slope = slope + _pull(inside, one) * outer[:, :, None]
-    return _pull(slope, layers[0])
-
-
-def _pull(slope, layer):
-    """Slopes (E, N, O, outputs) by the layer's outputs to slopes by its inputs."""
-    e, n, o, width = slope.shape
-    back = np.matmul(slope.reshape(e, n * o, width), np.swapaxes(layer.weight, 1, 2))
-    return back.reshape(e, n, o, back.shape[-1])
+def _dense(x, weight, bias):
+    out = x @ weight
+    out += bias
+    return out

@@ -49,6 +49,8 @@ class Block(NamedTuple):
         Rows of it.
     keep : tuple of str
         Columns of the table that are passed on.
+    columns : dict of str to str
+        Columns of the model that have another name in the table: that name.
     model : (path, digest)
     level : float
         Of the intervals.
@@ -64,6 +66,7 @@ class Block(NamedTuple):
     start: int
     stop: int
     keep: tuple
+    columns: dict
     model: tuple
     level: float
     path: str
@@ -85,6 +88,7 @@ def translate_file(
     path,
     level=0.68,
     keep=None,
+    columns=None,
     workers=None,
     scheduler=None,
     progress=None,
@@ -105,6 +109,8 @@ def translate_file(
     keep : sequence of str, optional
         Columns of the table that stand before the results. Default: all that hold one
         number or text per row and have not the name of a result.
+    columns : dict of str to str, optional
+        Columns of the model that have another name in the table: that name.
     workers, scheduler :
         See `scheduler.open_workers`, ``address``.
     progress : callable, optional
@@ -127,13 +133,16 @@ def translate_file(
     translator = Translator.read(model)
     half_width(translator.trained.scores, level)  # refuses what is no level
     parts = open_table(Path(table).absolute())
-    _check_input(translator.trained, parts[0])
+    columns = check_columns(translator.trained, columns or {})
+    _check_input(translator.trained, parts[0], columns)
     kept, left_out = _kept_names(translator, parts[0], keep)
     source = digest(*(file_digest(part.path) for part in parts))
     facts = _facts(model, source, level)
     with _temporary_folder(path) as folder:
-        tasks = _tasks(parts, kept, (str(model), facts["model"]), level, folder, facts)
-        tasks = [task._replace(ascii=as_fits) for task in tasks]
+        fixed = (kept, columns, (str(model), facts["model"]), level)
+        tasks = [
+            task._replace(ascii=as_fits) for task in _tasks(parts, fixed, folder, facts)
+        ]
         done = _run(tasks, workers, scheduler, progress)
         rows = sum(part.rows for part in parts)
         flags = Counter()
@@ -162,9 +171,11 @@ def translate_block(task):
         Rows with each flag.
     """
     translator = _translator(*task.model)
-    names = dict.fromkeys([*task.keep, *_needed(translator.trained)])
+    needed = _needed(translator.trained, task.columns)
+    names = dict.fromkeys([*task.keep, *needed.values()])
     rows = read_rows(task.part, names, task.start, task.stop)
-    found = apply_trained(translator.trained, rows, task.level, threads=1)
+    given = renamed(rows, needed)
+    found = apply_trained(translator.trained, given, task.level, threads=1)
     table, columns = Table(), []
     for name in task.keep:
         values = plain_values(rows[name])
@@ -212,18 +223,61 @@ def _check_output(path, model, table):
     return False
 
 
-def _needed(trained):
-    """Return the columns that translating reads: inputs and their errors."""
-    return [*trained.inputs.names, *(name for name in trained.inputs.errors if name)]
+def check_columns(trained, columns):
+    """Refuse names of columns that a translator does not know; return them.
+
+    Parameters
+    ----------
+    trained : Trained
+    columns : dict of str to str
+        Columns of the model that have another name in a table: that name.
+
+    Raises
+    ------
+    InputError
+    """
+    sides = (trained.inputs, trained.outputs)
+    known = {name for side in sides for name in (*side.names, *side.errors) if name}
+    unknown = [name for name in columns if name not in known]
+    if unknown:
+        raise InputError(
+            f"the translator knows no column {', '.join(unknown)}; it was trained with "
+            f"{', '.join(sorted(known))}"
+        )
+    empty = [name for name, column in columns.items() if not column]
+    if empty:
+        raise InputError(f"{', '.join(empty)}: the name of its column is missing")
+    return dict(columns)
 
 
-def _check_input(trained, part):
+def renamed(table, names):
+    """Return columns of a table under the names of the model.
+
+    Parameters
+    ----------
+    table : astropy Table
+    names : dict of str to str
+        Name of the model to name of the table.
+    """
+    return Table({name: table[column] for name, column in names.items()}, copy=False)
+
+
+def _needed(trained, columns):
+    """Return what translating reads, inputs and errors: name to the table's name."""
+    names = [*trained.inputs.names, *(name for name in trained.inputs.errors if name)]
+    return {name: columns.get(name, name) for name in names}
+
+
+def _check_input(trained, part, columns):
     """Refuse a table that cannot be translated, by its columns and first rows."""
     inputs = trained.inputs
-    check_there(part, inputs.names, "rename its columns as they were in training")
-    errors = [name for name in inputs.errors if name]
-    check_there(part, errors, "add the errors, or train with --no-errors")
-    rows = read_rows(part, dict.fromkeys(_needed(trained)), 0, min(ROWS, part.rows))
+    needed = _needed(trained, columns)
+    advice = "say what it calls them, --columns NAME=COLUMN"
+    check_there(part, [needed[name] for name in inputs.names], advice)
+    errors = [needed[name] for name in inputs.errors if name]
+    check_there(part, errors, f"{advice}, or train with --no-errors")
+    names = dict.fromkeys(needed.values())
+    rows = renamed(read_rows(part, names, 0, min(ROWS, part.rows)), needed)
     check_units(read_columns(rows, inputs.names), inputs.names)
     read_errors(rows, inputs.errors)
 
@@ -251,7 +305,7 @@ def _kept_names(translator, part, keep):
     return tuple(dict.fromkeys(keep)), ()
 
 
-def _tasks(parts, keep, model, level, folder, facts):
+def _tasks(parts, fixed, folder, facts):
     """Return the tasks, in the order of the rows."""
     tasks = []
     for part in parts:
@@ -259,7 +313,7 @@ def _tasks(parts, keep, model, level, folder, facts):
             path = folder / f"part-{len(tasks):05d}.parquet"
             tasks.append(
                 Block(
-                    *(part, start, stop, keep, model, level, str(path), False),
+                    *(part, start, stop, *fixed, str(path), False),
                     facts | {"file": Path(part.path).name, "rows": [start, stop]},
                 )
             )

@@ -45,6 +45,9 @@ class Translator:
     Attributes
     ----------
     trained : trained.Trained or None
+    held_out : astropy Table or None
+        After `train`, not in the file: ``row`` of the table that was trained on, and
+        each output by networks that have not seen the star, NaN where all have.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Translator:
         self.star = star
         self.settings = settings or Settings()
         self.trained = None
+        self.held_out = None
 
     def train(self, table, progress=None):
         """Learn from stars that both surveys have.
@@ -102,7 +106,7 @@ class Translator:
             Columns are missing, empty, constant or in a wrong unit; fewer than 200 rows
             are complete; or JAX is not installed.
         """
-        self.trained = fit(self, table, progress)
+        self.trained, self.held_out = fit(self, table, progress)
         return self
 
     def apply(self, table, level=0.68, threads=None):
