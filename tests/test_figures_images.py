@@ -14,6 +14,7 @@ import pytest
 import test_figures_galaxy as galaxy_data
 import test_figures_labels as label_data
 import test_figures_spectra as spectra_data
+import test_figures_translation as translation_data
 import toy_clusters
 from matplotlib.testing.compare import compare_images
 from PIL import Image
@@ -21,7 +22,15 @@ from PIL.PngImagePlugin import PngInfo
 from toy import NAMES, toy
 
 from fastcannon.censors import default_windows
-from fastcannon.figures import clusters, diagnostics, galaxy, labels, spectra
+from fastcannon.figures import (
+    clusters,
+    diagnostics,
+    galaxy,
+    labels,
+    networks,
+    spectra,
+    translation,
+)
 from fastcannon.figures.arms import arms
 from fastcannon.isochrones import Isochrone
 from fastcannon.model import CannonModel
@@ -135,12 +144,32 @@ def cluster_abundance():
     )
 
 
+def translated_residuals():
+    few, many = translation_data.one_output(300), translation_data.one_output(4000)
+    alone = many._replace(name="mg_fe_b", unit="", before=None)
+    return translation.residual_figure([few, alone])
+
+
+def translated_kiel():
+    few, many = translation_data.kiel_stars(400), translation_data.kiel_stars(4000)
+    return translation.kiel_figure({"Before: A": few, "Translated": many})
+
+
+def losses():
+    return networks.history_figure(translation_data.losses())
+
+
+def importance():
+    return networks.importance_figure(translation_data.shares(8))
+
+
 FIGURES = {
     function.__name__: function
     for function in (
         *(kiel, differences, cross_validation, precision, convergence),
         *(galaxy_places, galaxy_maps, residuals, twins, coefficients),
         *(cluster_kiel, cluster_abundance),
+        *(translated_residuals, translated_kiel, losses, importance),
     )
 }
 

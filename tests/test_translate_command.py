@@ -321,6 +321,19 @@ def test_validate_compares_with_known_values(folder, tmp_path, capsys):
     assert lines[3].startswith("flagged: ")
 
 
+def test_validate_draws_figures(folder, tmp_path, capsys, monkeypatch):
+    arguments = (folder / "a.fits", folder / "common.fits", "--figures", tmp_path / "f")
+    assert run("validate", *arguments, quiet=False) == 0
+    said = capsys.readouterr().out
+    kinds = {"residuals", "history", "importance", "kiel"}
+    assert {path.name for path in (tmp_path / "f").iterdir()} == {
+        f"{kind}.{end}" for kind in kinds for end in ("png", "pdf")
+    }
+    assert all(f"{kind}.png" in said for kind in kinds)
+    monkeypatch.setitem(sys.modules, "fastcannon.translate.pictures", None)
+    assert "fastcannon[plot]" in refused(capsys, "validate", *arguments)
+
+
 def test_columns_of_other_names(folder, survey, answers, tmp_path, capsys):
     names = {"teff_a": "TEFF", "e_teff_a": "TEFF_ERR", "logg_b": "LOGG_GALAH"}
     given = [f"{name}={column}" for name, column in names.items()]

@@ -34,7 +34,8 @@ example:
 
 Translates stars that both surveys have, and that were not trained on, and compares:
 bias, robust scatter beside that of simple maps, shares inside the intervals of 68 and
-95 %, and the width of the pulls (difference / error), which should be 1.
+95 %, and the width of the pulls (difference / error), which should be 1. --figures
+draws them before and after.
 """,
 }
 
@@ -73,6 +74,11 @@ def add_translate(commands, add_running):
         command.add_argument(
             "-o", "--output", metavar="FILE", help="file for the result, ECSV"
         )
+    validate.add_argument(
+        "--figures",
+        metavar="FOLDER",
+        help="draw residuals, Kiel diagrams, training and importance, as PNG and PDF",
+    )
     for option, default, text in (
         ("--stars", 100, "explained, drawn from the table (default: %(default)s)"),
         ("--background", 50, "stars that stand for all (default: %(default)s)"),
@@ -256,13 +262,29 @@ def _explain(arguments):
 
 
 def _validate(arguments):
+    from ..cli import _say
     from .compare import compare
     from .lines import comparison_lines, flags_text
 
+    write_pictures = _picture_writer() if arguments.figures else None
     translator, table = _open(arguments)
     found, flags = compare(translator, table)
     _report(arguments, comparison_lines(found), found, "comparison")
     print(f"flagged: {flags_text(flags)}")
+    if write_pictures:
+        for path in write_pictures(translator, table, arguments.figures):
+            _say(arguments, str(path))
+
+
+def _picture_writer():
+    """Return what draws a validation; without matplotlib a sentence says so."""
+    try:
+        from .pictures import write_pictures
+    except ImportError as error:
+        raise InputError(
+            f"--figures needs matplotlib ({error}): install fastcannon[plot]"
+        ) from error
+    return write_pictures
 
 
 def _open(arguments):

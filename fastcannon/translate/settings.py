@@ -45,7 +45,7 @@ class Settings:
 
     width: int = 32
     doublings: int = 1
-    batch: int = 64
+    batch: int = 16
     rates: tuple[float, ...] = (2e-3, 5e-4, 1e-4)
     patience: int = 5
     epochs: int = 40
