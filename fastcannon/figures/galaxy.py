@@ -185,7 +185,7 @@ def asymmetry_map(ax, r, z, value, box=None):
         for edge, name in zip(edges, ("r_low", "z_low"), strict=True)
     )
     difference[i, j] = found["difference"]
-    norm = _about_zero(found["difference"])
+    norm = about_zero(found["difference"])
     mesh = _mesh(ax, edges, difference, style.DIFFERENCES, norm)
     words = ""
     if mesh:
@@ -278,7 +278,7 @@ def maps_figure(places, values, name):
     )
     for row, pair in zip(axes, meshes, strict=True):
         if pair[1]:
-            pair[1].set_norm(_about_zero(np.concatenate(found)))
+            pair[1].set_norm(about_zero(np.concatenate(found)))
         for ax, mesh, word in zip(row, pair, words, strict=True):
             if mesh:
                 style.colour_bar(mesh, ax, word)
@@ -331,8 +331,18 @@ def _mesh(ax, edges, values, cmap, norm):
     )
 
 
-def _about_zero(differences):
-    """Return a norm of colours that is the same on both sides of zero."""
+def about_zero(differences):
+    """Return a norm of colours that is the same on both sides of zero.
+
+    Parameters
+    ----------
+    differences : (N,) array
+        Colours end at the 95th percentile of their sizes.
+
+    Returns
+    -------
+    matplotlib TwoSlopeNorm
+    """
     most = (np.percentile(np.abs(differences), 95) if len(differences) else 0.0) or 1.0
     return TwoSlopeNorm(0.0, -most, most)
 
