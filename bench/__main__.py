@@ -16,12 +16,14 @@ from . import (
     catalogue,
     crossrun,
     distance,
+    measure,
     memory,
     parent,
     report,
     speed,
     surveys,
     translate,
+    translate_surveys,
 )
 from .realdata import bovy_model, data_folder
 from .results import HERE, table, update_readme, write
@@ -29,9 +31,10 @@ from .survey import draw_spectra, make_survey
 
 PARTS = (
     *("accuracy", "inference", "methods", "training", "threads", "memory"),
+    *("sizes", "selftest"),
     *("simulation", "packing", "reading"),
     *("pipeline", "trainings", "distance", "catalogue", "parent", "report"),
-    "translate",
+    *("translate", "translated"),
 )
 
 
@@ -83,6 +86,8 @@ RUN = {
     "training": lambda threads: speed.bench_training(make_survey(6), threads),
     "threads": lambda threads: speed.bench_threads(make_survey(6)),
     "memory": lambda threads: memory.bench_memory(make_survey(6)),
+    "sizes": lambda threads: measure.bench_sizes(),
+    "selftest": measure.bench_selftest,
     "simulation": surveys.bench_simulation,
     "packing": surveys.bench_packing,
     "reading": surveys.bench_reading,
@@ -93,6 +98,7 @@ RUN = {
     "parent": lambda threads: parent.bench_parent(),
     "report": lambda threads: report.bench_report(),
     "translate": translate.bench_translate,
+    "translated": translate_surveys.bench_translate_surveys,
 }
 
 if __name__ == "__main__":

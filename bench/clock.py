@@ -5,7 +5,11 @@ import time
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-PIXELS, STARS, TERM_PAIRS = 8575, 4418, 406
+from fastcannon.selftest.speed import PIXELS, TERM_PAIRS, unit_task
+
+STARS = 4418
+
+__all__ = ["PIXELS", "STARS", "gram_task", "interleave", "unit_task"]
 
 
 def interleave(tasks, rounds=5):
@@ -25,26 +29,6 @@ def interleave(tasks, rounds=5):
             task()
             seconds[name].append(time.perf_counter() - start)
     return {name: float(np.median(values)) for name, values in seconds.items()}
-
-
-def unit_task(threads, n_spectra=512):
-    """The product of unit U: (S x 8575) @ (8575 x 406) in double precision.
-
-    Returns
-    -------
-    task : callable
-    per_unit : int
-        Spectra in one call: U is the time of a call divided by it.
-    """
-    rng = np.random.default_rng(0)
-    left, right = rng.random((n_spectra, PIXELS)), rng.random((PIXELS, TERM_PAIRS))
-    out = np.empty((n_spectra, TERM_PAIRS))
-
-    def task():
-        with threadpool_limits(threads, user_api="blas"):
-            np.matmul(left, right, out=out)
-
-    return task, n_spectra
 
 
 def gram_task(threads):

@@ -1,89 +1,128 @@
-"""Tell which kernels got slower, by their time in units of one matrix product.
+"""Tell what got slower, by its time in units of one matrix product.
 
-    python bench/compare.py NEW.json                # against bench/baseline.json
-    python bench/compare.py NEW.json OLD.json       # two runs
-    python bench/compare.py --update NEW.json       # make NEW the baseline
+    python -m bench.compare              # measure, against bench/baseline.json
+    python -m bench.compare NAME ...     # only what has one of these in its name
+    python -m bench.compare --update     # measure, and make it the baseline
 
-Files are those of ``pytest bench/test_kernels.py --benchmark-only --benchmark-json``,
-OLD may also be a baseline. Exit status 1 where a kernel got slower than allowed.
+A ratio may be 15 % above the baseline. What is above is measured again, up to `TRIES`
+times, and the median of all its medians counts. On a processor other than that of the
+baseline ratios differ for reasons of their own: 50 % are allowed there. The exit status
+is 1 where anything got slower. Nothing else should run meanwhile.
 """
 
 import argparse
+import importlib.metadata
 import json
+import platform
 import sys
 from pathlib import Path
 
+import numpy as np
+
 BASELINE = Path(__file__).with_name("baseline.json")
-FACTOR = 1.5
+FACTOR, FACTOR_ELSEWHERE = 1.15, 1.5
+TRIES = 5
+PACKAGES = ("numba", "numpy", "scipy")
 
 
-def read_record(path):
-    """Return machine, versions, unit (seconds) and ratios {kernel: ratio} of a file."""
+def read_baseline(path):
+    """Return machine (str), versions and ratios {name: ratio} of a baseline."""
     try:
         record = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        sys.exit(f"{path} cannot be read as JSON: {error}")
-    if "ratios" in record:
-        return record
-    runs = {
-        run["param"]: run["extra_info"]
-        for run in record.get("benchmarks", [])
-        if "ratio" in run["extra_info"]
-    }
-    if not runs:
-        sys.exit(
-            f"{path} holds no ratios; expected a file of pytest bench/test_kernels.py "
-            "--benchmark-only --benchmark-json FILE"
-        )
-    machine = record["machine_info"]
-    units = sorted(run["unit"] for run in runs.values())
-    return {
-        "machine": {
-            "cpu": machine["cpu"].get("brand_raw", machine["processor"]),
-            "cores": machine["cpu"].get("count"),
-            "system": machine["system"],
-        },
-        "versions": {"python": machine["python_version"], **machine["versions"]},
-        "unit": float(f"{units[len(units) // 2]:.4g}"),
-        "ratios": {name: float(f"{run['ratio']:.4g}") for name, run in runs.items()},
-    }
+        return record["machine"], record["versions"], record["ratios"]
+    except (OSError, ValueError, KeyError) as error:
+        sys.exit(f"{path} is no baseline ({error}): make one with --update")
 
 
-def compare(new, old, factor):
-    """Print a table of two sets of ratios and return the kernels that got slower."""
-    print(f"{'kernel':<36}{'old':>10}{'new':>10}{'new/old':>9}")
-    slower = []
-    for name in sorted(new | old):
-        if name not in new or name not in old:
-            print(f"{name:<36}  only in {'new' if name in new else 'old'}")
-            continue
-        change = new[name] / old[name]
-        if change > factor:
-            slower.append(name)
-        mark = "  SLOWER" if change > factor else ""
-        print(f"{name:<36}{old[name]:>10.4g}{new[name]:>10.4g}{change:>9.2f}{mark}")
-    return slower
+def write_baseline(path, machine, ratios):
+    """Write ratios as the baseline."""
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    record = {
+        "machine": machine,
+        "versions": {"python": platform.python_version(), **versions},
+        "ratios": {name: float(f"{ratio:.4g}") for name, ratio in ratios.items()},
+    }
+    Path(path).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def settle(measure, old, factor, tries=TRIES):
+    """Measure, and again what seems slower, until it is not or was tried enough.
+
+    Parameters
+    ----------
+    measure : callable
+        Of a list of names; returns {name: ratio}.
+    old : dict of str to float
+        The baseline.
+    factor : float
+        What a ratio may be times its old one.
+    tries : int
+
+    Returns
+    -------
+    new : dict of str to float
+        The median of what was measured.
+    counts : dict of str to int
+        How often it was.
+    """
+    found = {name: [ratio] for name, ratio in measure(list(old)).items()}
+    for _ in range(tries - 1):
+        slow = slower({name: np.median(r) for name, r in found.items()}, old, factor)
+        if not slow:
+            break
+        for name, ratio in measure(slow).items():
+            found[name].append(ratio)
+    new = {name: float(np.median(ratios)) for name, ratios in found.items()}
+    return new, {name: len(ratios) for name, ratios in found.items()}
+
+
+def slower(new, old, factor):
+    """Return the names whose ratio grew by more than the factor."""
+    return [name for name, ratio in new.items() if ratio > factor * old[name]]
+
+
+def report(new, old, counts, factor):
+    """Return the lines of a table of two sets of ratios."""
+    lines = [f"{'':<52}{'old':>10}{'new':>10}{'new/old':>9}"]
+    for name, ratio in new.items():
+        change = ratio / old[name]
+        note = f"  measured {counts[name]} times" if counts[name] > 1 else ""
+        note += "  SLOWER" if change > factor else ""
+        lines.append(f"{name:<52}{old[name]:>10.4g}{ratio:>10.4g}{change:>9.2f}{note}")
+    return lines
 
 
 def main(argv=None):
-    """Compare two files, or renew the baseline; return the exit status."""
+    """Compare with the baseline, or renew it; return the exit status."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("new", metavar="NEW", help="JSON file of a run")
-    parser.add_argument("old", metavar="OLD", nargs="?", default=BASELINE)
-    parser.add_argument(
-        "--factor", type=float, default=FACTOR, help="allowed: %(default)s"
-    )
+    parser.add_argument("names", metavar="NAME", nargs="*")
     parser.add_argument("--update", action="store_true", help="write the baseline")
     args = parser.parse_args(argv)
-    new = read_record(args.new)
+    from bench.measure import CASES, WHOLE, Bench
+    from bench.results import processor
+
+    bench, machine = Bench(), processor()
+    names = [*CASES, *WHOLE]
     if args.update:
-        BASELINE.write_text(json.dumps(new, indent=1) + "\n", encoding="utf-8")
+        runs = [bench.measure(names) for _ in range(TRIES)]
+        ratios = {name: np.median([run[name] for run in runs]) for name in names}
+        write_baseline(BASELINE, machine, ratios)
         return 0
-    slower = compare(new["ratios"], read_record(args.old)["ratios"], args.factor)
-    print(f"{len(slower)} slower by more than {args.factor:g}")
-    return 1 if slower else 0
+    of, _, old = read_baseline(BASELINE)
+    if lacking := set(names) ^ set(old):
+        sys.exit(f"{BASELINE} and the cases differ in {sorted(lacking)}: --update")
+    if args.names:
+        old = {n: r for n, r in old.items() if any(part in n for part in args.names)}
+    factor = FACTOR if machine == of else FACTOR_ELSEWHERE
+    new, counts = settle(bench.measure, old, factor)
+    print(*report(new, old, counts, factor), sep="\n")
+    slow = slower(new, old, factor)
+    print(f"{len(slow)} of {len(new)} slower by more than {factor:g}, on {machine}")
+    if machine != of:
+        print(f"the baseline is of {of}")
+    return 1 if slow else 0
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """What the cases of the kernels share: their registry, their data, NumPy's answers."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,7 +7,7 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from bench.clock import PIXELS, STARS, unit_task
+from bench.clock import PIXELS, STARS
 from fastcannon import inference, training
 from fastcannon.kernels import weights
 from fastcannon.starts import make_starts, nearest_starts
@@ -286,17 +285,3 @@ def refill(*pairs):
             np.copyto(array, original)
 
     return reset
-
-
-def clock(call):
-    """Return the seconds of one call."""
-    start = time.perf_counter()
-    call()
-    return time.perf_counter() - start
-
-
-def unit_sampler():
-    """Return a function that returns the seconds per row of one product."""
-    task, rows = unit_task(threads=1)
-    task()  # the first call is slower
-    return lambda: clock(task) / rows

@@ -42,20 +42,23 @@ def only(what, value, unit=""):
     return Row(what, float(value), unit, "", True)
 
 
-def machine():
-    """Processor and versions, in one line."""
-    name = platform.machine()
+def processor():
+    """How many of which processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         models = [
             line.split(":", 1)[1].strip() for line in lines if "model name" in line
         ]
-        name = f"{len(models)} x {models[0]}"
+        return f"{len(models)} x {models[0]}"
     except (OSError, IndexError):
-        pass
+        return platform.machine()
+
+
+def machine():
+    """Processor and versions, in one line."""
     return (
-        f"{name}; Python {platform.python_version()}, NumPy {numpy.__version__}, "
-        f"SciPy {scipy.__version__}, Numba {numba.__version__}"
+        f"{processor()}; Python {platform.python_version()}, NumPy "
+        f"{numpy.__version__}, SciPy {scipy.__version__}, Numba {numba.__version__}"
     )
 
 

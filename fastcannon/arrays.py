@@ -95,6 +95,19 @@ def clean_spectra(flux, ivar):
     return flux, ivar
 
 
+def count_unusable(flux, ivar):
+    """Return how many pixels hold no usable number, in spectra of any unit.
+
+    Parameters
+    ----------
+    flux, ivar : (S, P) arrays
+        A pixel of ivar 0 is one that nobody meant to be used.
+    """
+    bad = ~np.isfinite(flux) & (ivar != 0)
+    bad |= ~np.isfinite(ivar) | (ivar < 0)
+    return int(np.count_nonzero(bad))
+
+
 def warn_bad(n_bad, n_pixels):
     """Warn of pixels that count as zero weight, if there are any."""
     if n_bad:

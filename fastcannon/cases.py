@@ -4,6 +4,7 @@ Nandakumar+2022, table 2: apogee-on-galah is a model trained on APOGEE's spectra
 GALAH's labels, which puts APOGEE's stars on GALAH's scale.
 """
 
+import time
 import warnings
 from pathlib import Path
 from typing import NamedTuple
@@ -18,18 +19,17 @@ from .censors import censors, default_windows, read_windows
 from .config import OWN
 from .digests import digest
 from .distance import DISTANCE_LABELS, NEIGHBOURS
-from .errors import InputError
+from .errors import InputError, TrainingWarning
 from .model import CannonModel
 from .modelfile import KIND, VERSION
 from .normalise import ERROR_FLOOR, Normaliser, refine
 from .result import UNKNOWN
-from .runfolder import PLAN, finished
+from .runfolder import CANNON, PLAN, finished
 from .sources import open_survey
 
 ORDER = 4  # of the continuum of a detector, unless the configuration says otherwise
 PASSES = 5  # rounds of finding continuum pixels
 STARS_PER_TERM = 10  # fewer training stars than this are worth a warning
-# One star whose descent runs away would make any mean and rms.
 GIVEN = "_given"  # ends the name of a label's column of a training set or validation
 
 
@@ -62,10 +62,7 @@ class Case(NamedTuple):
 
     def difference(self, names):
         """Return inferred minus given labels, (N, K); NaN without convergence."""
-        given = [name + GIVEN for name in names]
-        found = label_array(self.validation, names)
-        found[np.asarray(self.validation["status"]) & UNKNOWN > 0] = np.nan
-        return found - label_array(self.validation, given)
+        return _difference(self.validation, names)
 
 
 def check(config, survey):
@@ -161,6 +158,7 @@ def warn_of_few(config, training):
             f"{len(training)} training stars for {len(model.terms)} terms of the "
             f"model; {needed} or more are needed for labels that can be trusted: "
             "loosen cuts or use fewer labels",
+            TrainingWarning,
             stacklevel=2,
         )
 
@@ -237,7 +235,7 @@ def train_case(folder, config, survey, scale, training, spectra, threads, progre
     Raises
     ------
     InputError
-        The files there were made from other spectra or labels.
+        The files there were made from other spectra or labels, or no star converged.
     """
     name = f"{survey.name}-on-{scale.name}"
     names = config.labels.names
@@ -249,10 +247,19 @@ def train_case(folder, config, survey, scale, training, spectra, threads, progre
         finished(path, jobs.VALIDATION, plan)
         and finished(model_path, KIND, plan, VERSION)
     ):
-        model, table = _train(config, survey, labels, spectra(), threads, progress)
+        given = spectra()  # before the clock: the other case has them too
+        start = time.process_time()
+        model, table = _train(config, survey, labels, given, threads, progress)
+        folder.spent(name, CANNON, training=time.process_time() - start)
         model.write(model_path, {PLAN: (plan, "digest of spectra and labels")})
         _write_validation(path, table, training, plan)
-    return Case(name, survey.name, scale.name, model_path, _read_validation(path))
+    table = _read_validation(path)
+    if not np.isfinite(_difference(table, names)).any(axis=0).all():
+        raise InputError(
+            f"{path}: the cross-validation of {name} gave no training star all labels "
+            f"(of {len(table)}); look at its spectra and labels, or leave labels out"
+        )
+    return Case(name, survey.name, scale.name, model_path, table)
 
 
 def validate_given(folder, config, survey, scale, training, spectra, threads, progress):
@@ -279,8 +286,7 @@ def validate_given(folder, config, survey, scale, training, spectra, threads, pr
     if not finished(path, jobs.VALIDATION, plan):
         _, table = _train(config, survey, labels, spectra(), threads, progress)
         _write_validation(path, table, training, plan)
-    table = _read_validation(path)
-    return Case(name, survey.name, scale.name, path, table).difference(names)
+    return _difference(_read_validation(path), names)
 
 
 def _plan(config, survey, training, labels):
@@ -291,6 +297,14 @@ def _plan(config, survey, training, labels):
     return digest(packed, ids, labels.tobytes().hex())
 
 
+def _difference(validation, names):
+    """Return inferred minus given labels, (N, K); NaN without convergence."""
+    found = label_array(validation, names)
+    # One star whose descent runs away would make any mean and rms.
+    found[np.asarray(validation["status"]) & UNKNOWN > 0] = np.nan
+    return found - label_array(validation, [name + GIVEN for name in names])
+
+
 def _write_validation(path, table, training, plan):
     table.add_column(training["star_id"], name="id", index=0)
     facts = {PLAN: (plan, "digest of spectra and labels")}
@@ -298,9 +312,7 @@ def _write_validation(path, table, training, plan):
 
 
 def _read_validation(path):
-    kind, version = jobs.VALIDATION, fitsfiles.TABLE_VERSION
-    with fitsfiles.open_verified(path, kind, version) as hdus:
-        return fitsfiles.hdu_to_table(hdus[kind])
+    return fitsfiles.read_table(path, jobs.VALIDATION)
 
 
 def _train(config, survey, labels, spectra, threads, progress):

@@ -23,7 +23,11 @@ KIND = "CATALOGUE"
 CATALOGUE_VERSION = 1
 _KEY, _DIGEST = b"fastcannon", b"fastcannon-sha256"
 _COMPRESSION = "zstd"
-_DAMAGED = (OSError, ValueError, LookupError, TypeError, RuntimeError, MemoryError)
+LARGEST = 2**32  # bytes of a partition in memory
+_DAMAGED = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(RuntimeError, MemoryError),
+)
 
 
 def write_partition(path, table, facts):
@@ -99,15 +103,16 @@ def read_partition(path):
     _, parquet = _pyarrow()
     with _reading(path):
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+            metadata = file.schema_arrow.metadata or {}
+            if not {_KEY, _DIGEST} <= set(metadata):
+                raise FileFormatError(
+                    f"{path} is a Parquet file, but no partition of a fastcannon "
+                    "catalogue; give one of those"
+                )
+            described = _described(file.schema_arrow)
+            _check_size(described, file.metadata.num_rows)
             # One thread: workers share the processors already.
             found = file.read(use_threads=False)
-        metadata = found.schema.metadata or {}
-        if not {_KEY, _DIGEST} <= set(metadata):
-            raise FileFormatError(
-                f"{path} is a Parquet file, but no partition of a fastcannon "
-                "catalogue; give one of those"
-            )
-        described = _described(found.schema)
         text = metadata[_KEY].decode()
         if metadata[_DIGEST].decode() != _digest(text, described, found.num_rows):
             raise ValueError("the checksum of its metadata does not agree")
@@ -166,7 +171,7 @@ def write_catalogue(path, partitions, columns, header):
         fitsfiles.stamp_checksums(temporary)
 
 
-def write_manifest(path, folder, without=()):
+def write_manifest(path, folder, without=(), run=None):
     """Write the SHA-256 of every file below a folder as ``sha256sum`` does.
 
     ``sha256sum -c`` in the manifest's own folder checks it. The manifest, lock files
@@ -178,7 +183,9 @@ def write_manifest(path, folder, without=()):
         Of the manifest; replaced if it exists.
     folder : str or Path
     without : sequence of str
-        Folders in it that are left out.
+        Files and folders in it that are left out.
+    run : callable, optional
+        Workers that read the files, of `scheduler.open_workers`. Default: this process.
 
     Raises
     ------
@@ -189,11 +196,11 @@ def write_manifest(path, folder, without=()):
     home = Path(path).resolve().parent
     if not Path(folder).is_dir():
         raise InputError(f"{folder}: there is no such folder; give that of a run")
-    lines, left_out = [], {Path(folder).resolve() / name for name in without}
+    files, left_out = {}, {Path(folder).resolve() / name for name in without}
     for file in Path(folder).resolve().rglob("*"):
         if not file.is_file() or file == home / Path(path).name or _passing(file):
             continue
-        if left_out & set(file.parents):
+        if left_out & {file, *file.parents}:
             continue
         name = Path(os.path.relpath(file, home)).as_posix()
         if set(name) & set("\\\n\r"):
@@ -201,9 +208,13 @@ def write_manifest(path, folder, without=()):
                 f"{file}: a manifest cannot hold names with a line break or a "
                 "backslash; rename the file"
             )
-        lines.append((name, f"{_sha256(file)}  {name}\n"))
+        files[name] = str(file)
+    names = sorted(files)
+    paths = [files[name] for name in names]
+    sums = run(_sha256, paths) if run else map(_sha256, paths)
+    lines = (f"{one}  {name}\n" for one, name in zip(sums, names, strict=True))
     with fitsfiles.atomic_path(path) as temporary:
-        temporary.write_bytes(os.fsencode("".join(line for _, line in sorted(lines))))
+        temporary.write_bytes(os.fsencode("".join(lines)))
 
 
 def check_manifest(path):
@@ -300,12 +311,25 @@ def _column(table, name):
 
 def _described(schema):
     """Return the columns that the fields of a partition describe."""
-    return [
+    described = [
         Column(
             **{key.decode(): value.decode() for key, value in field.metadata.items()}
         )
         for field in schema
     ]
+    for column in described:
+        if not re.fullmatch(r"[if][1248]|U\d{1,4}", column.dtype):
+            raise ValueError(f"column {column.name} has the type {column.dtype}")
+    return described
+
+
+def _check_size(described, n_rows):
+    """Refuse rows that no memory holds: a few bytes of Parquet may stand for them."""
+    size = n_rows * sum(np.dtype(column.dtype).itemsize for column in described)
+    if size > LARGEST:
+        raise ValueError(
+            f"{n_rows} rows take {size:.1e} bytes, more than any partition"
+        )
 
 
 def _facts_text(path, facts):

@@ -8,9 +8,9 @@ from importlib import resources
 
 import numpy as np
 
+from .checks import check_wavelength
 from .errors import FileFormatError, InputError
 from .fitsfiles import read_any
-from .spectra import check_wavelength
 from .wavelengths import MEDIA, convert
 
 COLUMNS = ("element", "start", "end", "medium")

@@ -4,14 +4,17 @@ The library is imported by the sub-commands, so that ``--help`` need not wait.
 """
 
 import argparse
-import os
+import signal
 import sys
 import warnings
+from contextlib import contextmanager
+from pathlib import Path
 
 from .errors import FastcannonError, InputError
-from .subcommands import add_command
+from .subcommands import add_command, say
 from .translate.command import add_translate
 
+FAILED = 1  # exit code: a check of selftest failed
 REFUSED = 3  # exit code: done, but inputs were refused
 
 EXAMPLES = {
@@ -88,6 +91,14 @@ counts them.
 example:
   fastcannon info model.fits
 """,
+    "selftest": """\
+example:
+  fastcannon selftest
+
+Takes less than a minute: kernels against plain NumPy, a small model against labels that
+are known, one thread against all; then the settings of threads, optional packages, and
+the speed in units of a matrix product. The exit code is 1 where a check failed.
+""",
 }
 
 
@@ -102,28 +113,49 @@ def main(argv=None):
     Returns
     -------
     int
-        Exit code: 0, 2 for input that cannot be used, or 3 if all was done but for
-        some files that were refused.
+        Exit code: 0, 1 if a check of selftest failed, 2 for input that cannot be used,
+        3 if all was done but for some files that were refused, 130 or 143 if it was
+        stopped by Ctrl-C or SIGTERM.
     """
     arguments = _parser().parse_args(argv)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _stoppable():
         # One line, not the line of code it comes from.
         warnings.showwarning = _show_warning
         try:
             return arguments.command(arguments) or 0
         except FastcannonError as error:
             return _fail(error)
-        except BrokenPipeError:
-            # Whoever read our output has enough; Python must not flush into it.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
         except OSError as error:
             if error.filename is None:
                 return _fail(error)
             return _fail(f"{error.filename}: {error.strerror}")
-        except KeyboardInterrupt:
-            print("fastcannon: stopped", file=sys.stderr)
-            return 130
+        except KeyboardInterrupt as stop:
+            say("fastcannon: stopped; files that are finished are kept", sys.stderr)
+            return 128 + getattr(stop, "signal", signal.SIGINT)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends the work as Ctrl-C does."""
+
+    signal = signal.SIGTERM
+
+
+@contextmanager
+def _stoppable():
+    """Let SIGTERM, of a batch system for example, end the work in order."""
+
+    def stop(*_):
+        raise _Terminated
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # in a thread: the signals belong to the main one
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
 def _init(arguments):
@@ -161,10 +193,10 @@ def _pack(arguments):
     from .config import read_config
     from .runfolder import RunFolder
 
-    say, bar = _reporters(arguments)
+    tell, bar = _reporters(arguments)
     config = read_config(arguments.config)
     with RunFolder(config).locked(claim=False):
-        packings = run.pack_surveys(config, say, bar, arguments.processes)
+        packings = run.pack_surveys(config, tell, bar, arguments.processes)
     refused = any(packing.refused for packing in packings.values())
     return REFUSED if refused else 0
 
@@ -176,7 +208,7 @@ def _match(arguments):
 
     config = read_config(arguments.config)
     with RunFolder(config).locked(claim=False):
-        run.report_match(config, print)
+        run.report_match(config, say)
 
 
 def _run(arguments):
@@ -186,10 +218,10 @@ def _run(arguments):
 
     config = read_config(arguments.config)
     if arguments.status:
-        print(*status(config), sep="\n")
+        say("\n".join(status(config)))
         return 0
-    say, bar = _reporters(arguments)
-    summary = run.run_all(config, say, bar, arguments.workers, arguments.scheduler)
+    tell, bar = _reporters(arguments)
+    summary = run.run_all(config, tell, bar, arguments.workers, arguments.scheduler)
     return REFUSED if any(summary["refused"].values()) else 0
 
 
@@ -209,7 +241,7 @@ def _report(arguments):
 def _reporters(arguments):
     """Return the functions that say a line and that make a progress bar."""
     return (
-        print,
+        lambda text: _say(arguments, text),
         lambda total, unit: _progress(arguments, total, unit),
     )
 
@@ -235,6 +267,7 @@ def _train(arguments):
 
 def _validate(arguments):
     from . import jobs
+    from .fitsfiles import atomic_path
     from .spectra import SpectraFile
 
     for path in (arguments.output, arguments.figure):
@@ -253,13 +286,15 @@ def _validate(arguments):
                 bar.update,
             )
         lines = jobs.summary_lines(found.label_names, found.difference)
-        print("\n".join(lines))
+        say("\n".join(lines))
         if arguments.output:
             jobs.write_validation(arguments.output, found, spectra)
             _say(arguments, f"{arguments.output}: given and inferred labels")
     if one_to_one:
         figure = one_to_one(found.labels, found.result.labels, found.label_names)
-        figure.savefig(arguments.figure)
+        with atomic_path(arguments.figure) as temporary:
+            form = Path(arguments.figure).suffix.removeprefix(".") or None
+            figure.savefig(temporary, format=form)
         _say(arguments, f"{arguments.figure}: figure")
 
 
@@ -295,7 +330,13 @@ def _info(arguments):
     facts = describe(arguments.file)
     width = max(len(name) for name, _ in facts)
     for name, value in facts:
-        print(f"{name:<{width}}  {value}")
+        say(f"{name:<{width}}  {value}")
+
+
+def _selftest(arguments):
+    from .selftest import selftest
+
+    return FAILED if selftest(say) else 0
 
 
 def _new_model(arguments):
@@ -316,6 +357,8 @@ def _figure_maker(path):
     try:
         from .plots import check_format, one_to_one
     except ImportError as error:
+        if (error.name or "").partition(".")[0] != "matplotlib":
+            raise
         raise InputError(
             f"a figure needs matplotlib ({error}): install it, or fastcannon[plot], "
             "or leave out --figure"
@@ -335,19 +378,19 @@ def _progress(arguments, total, unit):
 def _say(arguments, text):
     """Print what was done, unless asked to be quiet."""
     if not arguments.quiet:
-        print(text)
+        say(text)
 
 
 def _fail(text):
     """Print an error without empty space and return the exit code of bad input."""
     lines = [" ".join(line.split()) for line in str(text).splitlines()]
-    print("fastcannon: error:", "\n  ".join(lines), file=sys.stderr)
+    say("fastcannon: error: " + "\n  ".join(lines), sys.stderr)
     return 2
 
 
 def _show_warning(message, *_, **__):
     """Print a warning without the line of code it comes from."""
-    print(f"fastcannon: warning: {message}", file=sys.stderr)
+    say(f"fastcannon: warning: {message}", sys.stderr)
 
 
 def _parser():
@@ -497,6 +540,7 @@ def _parser():
     info.add_argument(
         "file", metavar="FILE", help="model, spectra file or table of labels"
     )
+    add_command(commands, "selftest", _selftest, "check this installation", EXAMPLES)
     for command in (train, validate, infer):
         _add_running(command)
     for command in (init, simulate, pack, match, run, report):

@@ -168,6 +168,14 @@ class Model:
 
 
 @dataclass(frozen=True)
+class Translate:
+    """Networks of each translator, 0: no translators; and their seed."""
+
+    networks: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Config:
     """A configuration, checked; its sections are attributes."""
 
@@ -179,6 +187,7 @@ class Config:
     gaia: Gaia
     labels: Labels
     model: Model
+    translate: Translate
 
     def pair(self):
         """Return the two surveys that are matched, in the order of their difference.
@@ -290,6 +299,7 @@ def _read(root, path):
         gaia=_read_gaia(root.section("gaia")),
         labels=_read_labels(labels, tuple(surveys)),
         model=_read_model(root.section("model")),
+        translate=_read_translate(root.section("translate")),
     )
     _check_columns(config, holder, labels)
     _check_windows(config, labels)
@@ -297,8 +307,13 @@ def _read(root, path):
     return config
 
 
+def is_survey_name(text):
+    """Return whether a text can name a survey, its columns and its files."""
+    return re.fullmatch(r"[\w-]+", text, re.ASCII) is not None
+
+
 def _read_survey(section, name, path):
-    if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+    if not is_survey_name(name):
         section.problems.append(
             f"{section.key} is no name for a survey; use letters, digits, _ and -"
         )
@@ -476,6 +491,15 @@ def _read_model(section):
         seed=section.whole("seed", 0, least=0),
         starts=section.whole("starts", 8, least=1),
         scatter=section.choice("scatter", SCATTERS, "likelihood"),
+    )
+    section.close()
+    return found
+
+
+def _read_translate(section):
+    found = Translate(
+        networks=section.whole("networks", 0, least=0),
+        seed=section.whole("seed", 0, least=0),
     )
     section.close()
     return found

@@ -19,10 +19,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 
+from .checks import check_wavelength
 from .errors import BadPixelWarning, InputError
 from .kernels.continuum import FITTED, divide_continuum, fit_region
 from .parallel import Scratch, ranges, run_blocks
-from .spectra import check_wavelength
 
 # Weights of the Gaussian below this are dropped: at a distance beyond 6.07 widths.
 SMALLEST_WEIGHT = 1e-8
@@ -164,7 +164,9 @@ def sines_and_cosines(
         return np.vstack([np.ones((1, len(grid))), np.sin(phase), np.cos(phase)])
 
     grid = check_wavelength(wavelength)
-    divide = _region_fit(grid, continuum_pixels, regions, functions, weights, clip)
+    divide = _region_fit(
+        grid, continuum_pixels, regions, functions, 2 * order + 1, weights, clip
+    )
     return _normalise(flux, ivar, len(grid), divide, threads)
 
 
@@ -225,7 +227,14 @@ def chebyshev(
 
     grid = check_wavelength(wavelength)
     divide = _region_fit(
-        grid, continuum_pixels, regions, functions, weights, clip, error_floor
+        grid,
+        continuum_pixels,
+        regions,
+        functions,
+        order + 1,
+        weights,
+        clip,
+        error_floor,
     )
     return _normalise(flux, ivar, len(grid), divide, threads)
 
@@ -243,7 +252,14 @@ class _Region(NamedTuple):
 
 
 def _region_fit(
-    grid, continuum_pixels, regions, functions, weights, clip, error_floor=0.0
+    grid,
+    continuum_pixels,
+    regions,
+    functions,
+    n_functions,
+    weights,
+    clip,
+    error_floor=0.0,
 ):
     """Return the ``divide`` that fits ``functions(grid)`` (T, P) per region."""
     if weights not in FAINTEST:
@@ -256,6 +272,12 @@ def _region_fit(
     fits, outside = [], np.ones(len(grid), bool)
     for pixels, name in _region_pixels(grid, regions):
         chosen = mask[pixels]
+        n_chosen = np.count_nonzero(chosen)
+        if n_chosen < n_functions:  # before they take the memory
+            raise InputError(
+                f"the region {name} has {n_chosen} continuum pixels for "
+                f"{n_functions} functions; give more pixels or a lower order"
+            )
         basis = _orthonormal(functions(grid[pixels]), chosen, name)
         outside[pixels] = False
         runs = _runs(pixels, basis)
@@ -459,16 +481,10 @@ def _orthonormal(values, chosen, name):
     name : str
         The region, for messages.
     """
-    n_functions, n_chosen = len(values), np.count_nonzero(chosen)
-    if n_chosen < n_functions:
-        raise InputError(
-            f"the region {name} has {n_chosen} continuum pixels for {n_functions} "
-            "functions; give more pixels or a lower order"
-        )
     _, singular, directions = np.linalg.svd(values[:, chosen].T, full_matrices=False)
     if singular[-1] <= _SMALLEST_RATIO * singular[0]:
         raise InputError(
-            f"the {n_functions} functions cannot be told apart on the continuum pixels "
+            f"the {len(values)} functions cannot be told apart on the continuum pixels "
             f"of the region {name}; give a lower order, more pixels or a shorter length"
         )
     return (directions @ values) / singular[:, None]

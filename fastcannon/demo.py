@@ -7,6 +7,7 @@ surveys come with the truth: the labels that a star has on each survey's scale.
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +17,21 @@ from tqdm import tqdm
 
 from . import jobs, run
 from .arrays import label_array
-from .config import read_config
+from .comparison import METHODS
+from .config import Translate, read_config
 from .errors import FastcannonError
-from .fitsfiles import hdu_to_table
+from .fitsfiles import atomic_path, hdu_to_table
 from .plots import one_to_one
 from .report import write_report
+from .runfolder import COMPARISON
 from .simulator import simulate
+from .subcommands import say
+from .textfiles import read_ecsv
+from .translators import missing_libraries
 
 CONFIGURATION = "fastcannon.toml"
 TRUTH = Path("truth") / "truth.fits"
+NETWORKS = 10  # of each translator, as Thomas+2024
 MEMBERS, LITERATURE = "members.ecsv", "clusters.ecsv"
 
 
@@ -46,13 +53,33 @@ def run_demo(folder, data=None, n_stars=1200, overlap=1000):
             print(f"Simulating {n_stars:,} stars in each of two surveys ...")
             with _bar(2 * n_stars, "stars") as bar:
                 simulate(data, n_stars, overlap, progress=bar.update)
-    data = Path(data)
-    config = read_config(data / CONFIGURATION)
-    run.run_all(config, print, _bar)
+        config = _with_translators(read_config(data / CONFIGURATION))
+    else:
+        data = Path(data)
+        config = read_config(data / CONFIGURATION)
+    run.run_all(config, say, _bar)
     if (data / TRUTH).exists():
         _compare_with_truth(config, data / TRUTH)
     print()
     write_report(config.output, **_cluster_files(data))
+    if config.translate.networks:
+        print(_comparison_line(read_ecsv(config.output / COMPARISON)))
+
+
+def _with_translators(config):
+    """Return a configuration with translators, where they can be trained."""
+    if missing_libraries():
+        return config
+    return replace(config, translate=Translate(NETWORKS, config.translate.seed))
+
+
+def _comparison_line(table):
+    """Return what the Cannon and the translator make of one label, as text."""
+    label = "fe_h" if "fe_h" in table["label"] else table["label"][0]
+    rows = table[table["label"] == label][-len(METHODS) :]  # of the last case
+    found = ", ".join(f"{row['scatter']:.3f} by {row['method']}" for row in rows)
+    case, unit = rows["case"][0], rows["unit"][0]
+    return f"{COMPARISON}: {case}, scatter of {label} ({unit}): {found}"
 
 
 def _cluster_files(data):
@@ -78,7 +105,8 @@ def _compare_with_truth(config, truth):
             print(f"\n{name}: inferred labels minus the hidden ones of {scale.name}")
             print(*jobs.summary_lines(names, labels - hidden), sep="\n")
             figure = config.output / f"{name}.png"
-            one_to_one(hidden, labels, names).savefig(figure)
+            with atomic_path(figure) as temporary:
+                one_to_one(hidden, labels, names).savefig(temporary, format="png")
             print(f"{figure}: figure")
 
 
@@ -147,9 +175,12 @@ def main(argv=None):
     arguments = parser.parse_args(argv)
     try:
         run_demo(arguments.out, arguments.data)
-    except FastcannonError as error:
+    except (FastcannonError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; started again, it goes on", file=sys.stderr)
+        return 130
     return 0
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from . import fitsfiles
 from .errors import FileFormatError
 from .jobs import (
+    HELD_OUT,
     LABELS,
     LEFT_OUT,
     STARS,
@@ -50,7 +51,9 @@ def describe(path):
         LABELS: _describe_table,
         VALIDATION: _describe_table,
         TRANSLATOR: _describe_translator,
-        **dict.fromkeys((TRAINING, CATALOGUE, STARS, LEFT_OUT), _describe_rows),
+        **dict.fromkeys(
+            (TRAINING, CATALOGUE, STARS, LEFT_OUT, HELD_OUT), _describe_rows
+        ),
     }
     if kind not in describers:
         raise FileFormatError(
@@ -118,6 +121,7 @@ def _describe_translator(path):
 
 def _describe_spectra(path):
     with SpectraFile(path) as spectra:
+        spectra.verify()
         stars = spectra.stars
         columns = [
             name + (f" [{stars[name].unit}]" if stars[name].unit else "")
@@ -141,15 +145,23 @@ def _describe_rows(path):
     """Describe a table of which nothing more is to be said."""
     kind, version = fitsfiles.read_kind(path)
     spans = fitsfiles.check_layout(path, kind, version)
-    header = spans[1].header
+    fitsfiles.verify_checksums(path)
+    header = spans[-1].header
+    if len(spans) != 2 or header["XTENSION"] != "BINTABLE":
+        raise FileFormatError(f"{path}: one table is expected; copy or write it again")
     names = [header[f"TTYPE{n}"] for n in range(1, header["TFIELDS"] + 1)]
     return [("rows", f"{header['NAXIS2']:,}"), ("columns", ", ".join(names))]
 
 
 def _describe_table(path):
     kind, _ = fitsfiles.read_kind(path)
-    with fitsfiles.open_verified(path, kind, fitsfiles.TABLE_VERSION) as hdus:
-        table = fitsfiles.hdu_to_table(hdus[kind])
+    table = fitsfiles.read_table(path, kind)
+    with fitsfiles.parsing(path, f"HDU {kind}"):
+        return _table_facts(table)
+
+
+def _table_facts(table):
+    """Return what there is to say of a table of labels."""
     errors = [name for name in table.colnames if name.startswith("e_")]
     return [
         ("spectra", f"{len(table):,}"),

@@ -6,10 +6,13 @@ CHECKSUM in every HDU (FITS standard 4.0, 4.4.2.7 and appendix J). Nothing in a
 file depends on the time or place of writing: equal content is equal bytes.
 """
 
+import io
 import os
+import re
 import uuid
 import warnings
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,16 +30,21 @@ HDU_COUNT = "FCNHDUS"
 TABLE_VERSION = 1
 
 BLOCK = 2880  # FITS files are made of blocks of this many bytes
-_CHUNK = 1000 * BLOCK  # read at a time when summing
+_CHUNK = 100 * BLOCK  # read at a time when summing: stays in the cache
 _SUM_MASK = 0xFFFFFFFF
 _UNUSABLE = (
     KeyError,
     TypeError,
     ValueError,
     EOFError,
+    OverflowError,
     fits.VerifyError,
     AstropyWarning,
 )
+# What a header may announce: astropy would make room for any of it.
+_MOST_CARDS = 50_000
+_MOST_COLUMNS = 999  # FITS standard 4.0, 7.2.1
+_WIDTHS = {"L": 1, "B": 1, "A": 1, "I": 2, "J": 4, "E": 4, "K": 8, "D": 8}
 
 
 class HduSpan(NamedTuple):
@@ -85,8 +93,18 @@ def atomic_path(path, overwrite=True):
         with open(temporary, "r+b") as handle:
             os.fsync(handle.fileno())
         os.replace(temporary, target)
+        _sync_folder(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder):
+    """Make the names of a folder's files last, also through a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def identify(header, kind, version, hdu_count):
@@ -191,7 +209,9 @@ def table_to_hdu(table, extname):
     for column in plain.itercols():
         column.unit = column.description = None
     try:
-        hdu = fits.table_to_hdu(plain)
+        # the filler of masked half-precision numbers is beyond them
+        with np.errstate(over="ignore"):
+            hdu = fits.table_to_hdu(plain)
     except (TypeError, ValueError) as error:
         raise InputError(
             f"the table {extname} cannot be written as FITS: {error}; "
@@ -294,22 +314,8 @@ def scan(path):
         The file is no FITS file, or shorter or longer than its headers demand.
     FileNotFoundError
     """
-    found = []
     with open(path, "rb") as handle:
-        size = os.fstat(handle.fileno()).st_size
-        if handle.read(6) != b"SIMPLE":
-            raise FileFormatError(f"{path} is not a FITS file; give a fastcannon file")
-        position = 0
-        while position < size:
-            found.append(_read_span(handle, path, len(found), position))
-            position = found[-1].end
-            if position > size:
-                raise FileFormatError(
-                    f"{path}, HDU {found[-1].name}: the file is cut short: its "
-                    f"headers demand {position} bytes or more, it has {size}; "
-                    "copy or write it again"
-                )
-    return found
+        return _scan(path, handle)
 
 
 def read_kind(path):
@@ -353,25 +359,7 @@ def check_layout(path, kind, version):
         Not ours, of another kind or version, or cut short.
     """
     found = scan(path)
-    primary = found[0].header
-    its_kind, its_version = _kind_of(path, primary)
-    if its_kind != kind:
-        raise FileFormatError(
-            f"{path}, primary HDU: this is a fastcannon file of kind {its_kind}; "
-            f"one of kind {kind} is needed here"
-        )
-    if its_version != version:
-        raise FileFormatError(
-            f"{path}, primary HDU: {kind} format version {its_version}; this "
-            f"fastcannon reads version {version}; use the fastcannon that wrote "
-            "the file, or write it again with this one"
-        )
-    if primary.get(HDU_COUNT) != len(found):
-        raise FileFormatError(
-            f"{path}: cut short or added to: its primary header announces "
-            f"{primary.get(HDU_COUNT)} HDUs, it has {len(found)} "
-            f"({', '.join(span.name for span in found)}); copy or write it again"
-        )
+    _check_kind(path, found, kind, version)
     return found
 
 
@@ -387,27 +375,8 @@ def verify_checksums(path):
     FileFormatError
         A checksum is missing or wrong; see also `scan`.
     """
-    found = scan(path)
     with open(path, "rb") as handle:
-        for span in found:
-            if not {"CHECKSUM", "DATASUM"} <= set(span.header):
-                raise FileFormatError(
-                    f"{path}, HDU {span.name}: CHECKSUM or DATASUM is missing; "
-                    "the file was changed by another program: write it again"
-                )
-            handle.seek(span.start)
-            header_sum = _sum_bytes(handle, span.data - span.start)
-            data_sum = _sum_bytes(handle, span.end - span.data)
-            if str(data_sum) != str(span.header["DATASUM"]).strip():
-                damaged = "data"
-            elif _fold(header_sum + data_sum) != _SUM_MASK:
-                damaged = "header"
-            else:
-                continue
-            raise FileFormatError(
-                f"{path}, HDU {span.name}: the checksum of the {damaged} does not "
-                "agree: the file is damaged or was changed; copy or write it again"
-            )
+        _verify_sums(path, handle, _scan(path, handle))
 
 
 def open_verified(path, kind, version):
@@ -430,22 +399,107 @@ def open_verified(path, kind, version):
     FileFormatError
         See `check_layout` and `verify_checksums`.
     """
-    check_layout(path, kind, version)
-    verify_checksums(path)
-    return fits.open(path, memmap=False)
+    # Read once: what is parsed is what was verified, whatever the path says later.
+    content = io.BytesIO(Path(path).read_bytes())
+    found = _scan(path, content)
+    _check_kind(path, found, kind, version)
+    _verify_sums(path, content, found)
+    content.seek(0)
+    with parsing(path, "the file"):
+        # A table may call itself a compressed image of any size.
+        return fits.open(content, memmap=False, disable_image_compression=True)
 
 
-def stamp_checksums(path):
+def read_table(path, kind):
+    """Read the table of a file of `write_table` after checking all of the file.
+
+    Parameters
+    ----------
+    path : str or Path
+    kind : str
+        Of the file, and name of the table's HDU.
+
+    Returns
+    -------
+    astropy Table
+
+    Raises
+    ------
+    FileFormatError
+        See `open_verified`; or the table is not one.
+    """
+    opened = open_verified(path, kind, TABLE_VERSION)
+    with opened as hdus, parsing(path, f"HDU {kind}"):
+        return hdu_to_table(hdus[kind])
+
+
+def read_table_hdu(path, span):
+    """Return one table of a file, its checksums checked, without reading the others.
+
+    Parameters
+    ----------
+    path : str or Path
+    span : HduSpan
+        Of `scan`.
+
+    Returns
+    -------
+    astropy Table
+
+    Raises
+    ------
+    FileFormatError
+        The checksums do not agree, or it is no table.
+    """
+    with open(path, "rb") as handle:
+        handle.seek(span.start)
+        content = handle.read(span.end - span.start)
+    moved = span._replace(start=0, data=span.data - span.start, end=len(content))
+    _verify_sums(path, io.BytesIO(content), [moved])
+    with parsing(path, f"HDU {span.name}"):
+        return hdu_to_table(fits.BinTableHDU.fromstring(content))
+
+
+@contextmanager
+def parsing(path, what):
+    """Turn whatever bytes that no one thought of make a parser raise into one error.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        What is read, for the message.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        reason = f"{reason} is missing" if isinstance(error, KeyError) else reason
+        raise FileFormatError(
+            f"{path}, {what}: cannot be used ({reason}); the file is damaged or was "
+            "made by another program: write or copy it again"
+        ) from error
+
+
+def stamp_checksums(path, facts=None):
     """Fill in the checksum cards that `reserve_checksum` made room for.
 
     Parameters
     ----------
     path : str or Path
         Changed in place.
+    facts : dict, optional
+        Numbers for keywords that the primary header has, known only now.
     """
     with open(path, "r+b") as handle:
-        for span in scan(path):
+        for number, span in enumerate(scan(path)):
             header = span.header
+            if facts and number == 0:
+                header.update(facts)
             handle.seek(span.data)
             data_sum = _sum_bytes(handle, span.end - span.data)
             header["DATASUM"] = str(data_sum)
@@ -469,6 +523,72 @@ def _unit_text(unit):
         return unit.to_string()
 
 
+def _scan(path, handle):
+    """Return the HDUs of an open file; see `scan`."""
+    found = []
+    size = handle.seek(0, os.SEEK_END)
+    handle.seek(0)
+    if handle.read(9) != b"SIMPLE  =":
+        raise FileFormatError(f"{path} is not a FITS file; give a fastcannon file")
+    position = 0
+    while position < size:
+        found.append(_read_span(handle, path, len(found), position))
+        position = found[-1].end
+        if position > size:
+            raise FileFormatError(
+                f"{path}, HDU {found[-1].name}: the file is cut short: its "
+                f"headers demand {position} bytes or more, it has {size}; "
+                "copy or write it again"
+            )
+    return found
+
+
+def _check_kind(path, found, kind, version):
+    """Refuse HDUs that are not all of a file of this kind and version."""
+    primary = found[0].header
+    its_kind, its_version = _kind_of(path, primary)
+    if its_kind != kind:
+        raise FileFormatError(
+            f"{path}, primary HDU: this is a fastcannon file of kind {its_kind}; "
+            f"one of kind {kind} is needed here"
+        )
+    if its_version != version:
+        raise FileFormatError(
+            f"{path}, primary HDU: {kind} format version {its_version}; this "
+            f"fastcannon reads version {version}; use the fastcannon that wrote "
+            "the file, or write it again with this one"
+        )
+    if primary.get(HDU_COUNT) != len(found):
+        raise FileFormatError(
+            f"{path}: cut short or added to: its primary header announces "
+            f"{primary.get(HDU_COUNT)} HDUs, it has {len(found)} "
+            f"({', '.join(span.name for span in found)}); copy or write it again"
+        )
+
+
+def _verify_sums(path, handle, found):
+    """Refuse HDUs of an open file whose checksums are missing or do not agree."""
+    for span in found:
+        if not {"CHECKSUM", "DATASUM"} <= set(span.header):
+            raise FileFormatError(
+                f"{path}, HDU {span.name}: CHECKSUM or DATASUM is missing; "
+                "the file was changed by another program: write it again"
+            )
+        handle.seek(span.start)
+        header_sum = _sum_bytes(handle, span.data - span.start)
+        data_sum = _sum_bytes(handle, span.end - span.data)
+        if str(data_sum) != str(span.header["DATASUM"]).strip():
+            damaged = "data"
+        elif _fold(header_sum + data_sum) != _SUM_MASK:
+            damaged = "header"
+        else:
+            continue
+        raise FileFormatError(
+            f"{path}, HDU {span.name}: the checksum of the {damaged} does not "
+            "agree: the file is damaged or was changed; copy or write it again"
+        )
+
+
 def _read_span(handle, path, number, start):
     """Return the HDU that starts at byte ``start``."""
     handle.seek(start)
@@ -479,20 +599,48 @@ def _read_span(handle, path, number, start):
         handle.seek(start)
         header = _read_header(handle)
         data = handle.tell()
-        name = header.get("EXTNAME", name)
-        shape = [header[f"NAXIS{i + 1}"] for i in range(header["NAXIS"])]
-        values = header.get("PCOUNT", 0) + int(np.prod(shape, dtype=object))
-        count = header.get("GCOUNT", 1) * values if shape else 0
-        length = abs(header["BITPIX"]) // 8 * count
-        end = data + -(-length // BLOCK) * BLOCK
-        if end < data:
-            raise ValueError("its header gives a negative size")
+        name = str(header.get("EXTNAME", name))
+        length = _data_length(header)
     except _UNUSABLE as error:
         raise FileFormatError(
             f"{path}, HDU {name}: the header at byte {start} cannot be read "
             f"({error}); the file is cut short or damaged: copy or write it again"
         ) from error
+    end = data + -(-length // BLOCK) * BLOCK
     return HduSpan(name, header, start, data, end)
+
+
+def _data_length(header):
+    """Return the length of the data in bytes; refuses what astropy would inflate."""
+    shape = [header[f"NAXIS{i + 1}"] for i in range(header["NAXIS"])]
+    keys = [key for key in header if key not in ("COMMENT", "HISTORY", "")]
+    if len(set(keys)) < len(keys):  # of two cards readers take this or that
+        raise ValueError("a keyword stands twice")
+    if header.get("XTENSION", "IMAGE") not in ("IMAGE", "BINTABLE"):
+        raise ValueError(f"XTENSION is {header['XTENSION']!r}")
+    numbers = [header["BITPIX"], *shape, header.get("TFIELDS", 0)]
+    if any(type(number) is not int for number in numbers) or min(shape, default=1) < 0:
+        raise ValueError("its sizes are no whole numbers from 0")
+    # Rows without bytes may be any number; so may those of no group.
+    if 0 in shape[:-1] or (header.get("GCOUNT", 1), header.get("PCOUNT", 0)) != (1, 0):
+        raise ValueError("an axis is 0, GCOUNT is not 1 or PCOUNT not 0")
+    if header.get("XTENSION") == "BINTABLE":
+        _check_columns(header, shape)
+    return abs(header["BITPIX"]) // 8 * prod(shape) if shape else 0
+
+
+def _check_columns(header, shape):
+    """Refuse a table whose columns are not plain, or not as wide as its rows."""
+    if len(shape) != 2 or not 0 <= header["TFIELDS"] <= _MOST_COLUMNS:
+        raise ValueError("it has no rows or no number of columns")
+    width = 0
+    for number in range(1, header["TFIELDS"] + 1):
+        form = re.fullmatch(r"(\d{0,9})([LBAIJEKD])", str(header[f"TFORM{number}"]))
+        if form is None or not isinstance(header[f"TTYPE{number}"], str):
+            raise ValueError(f"its column {number} has no name or no known type")
+        width += int(form[1] or 1) * _WIDTHS[form[2]]
+    if width != shape[0]:
+        raise ValueError(f"its columns have {width} bytes, its rows {shape[0]}")
 
 
 def _read_header(handle):
@@ -500,7 +648,7 @@ def _read_header(handle):
     text = ""
     while True:
         block = handle.read(BLOCK).decode("ascii")
-        if len(block) < BLOCK:
+        if len(block) < BLOCK or len(text) > 80 * _MOST_CARDS:
             raise EOFError("it has no END")
         text += block
         if any(block[i : i + 80] == f"{'END':80}" for i in range(0, BLOCK, 80)):

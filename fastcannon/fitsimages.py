@@ -86,8 +86,17 @@ class Hdu:
         n_values = prod(shape) if n_axes else 0
         if self._header.startswith(b"XTENSION"):
             extra = self._count(cards, "PCOUNT")
-            n_values = self._count(cards, "GCOUNT") * (extra + n_values)
-            if self._value(cards, "XTENSION") != "IMAGE":
+            groups = self._count(cards, "GCOUNT")
+            is_image = self._value(cards, "XTENSION") == "IMAGE"
+            # The shape would not be what the file has bytes for (standard 4.0, 7.1.1).
+            for key, value, allowed in (("PCOUNT", extra, 0), ("GCOUNT", groups, 1)):
+                if is_image and value != allowed:
+                    raise FileFormatError(
+                        f"{self.where}: {key} is {value}; {allowed} is expected of an "
+                        "image: the file is damaged, copy it again"
+                    )
+            n_values = groups * (extra + n_values)
+            if not is_image:
                 shape = ()
         return bits, shape, n_values * abs(bits) // 8
 

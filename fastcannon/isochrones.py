@@ -81,10 +81,11 @@ def read_isochrones(path):
         lines = file.read().splitlines()
     where = _columns(path, lines)
     points = _numbers(path, lines, where)
-    if "mh" not in where:
-        points["mh"] = np.log10(points["z"] / Z_SUN)
-    if "log_age" not in where:
-        points["log_age"] = np.log10(points["age"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if "mh" not in where:
+            points["mh"] = np.log10(points["z"] / Z_SUN)
+        if "log_age" not in where:
+            points["log_age"] = np.log10(points["age"])
     if not (np.isfinite(points["mh"]) & np.isfinite(points["log_age"])).all():
         raise FileFormatError(
             f"{path}: a row has no metallicity or age above 0; fetch the file again"
@@ -123,7 +124,7 @@ def _columns(path, lines):
 
 def _numbers(path, lines, where):
     """Return the values of the columns as a dict of (P,) float arrays."""
-    rows = [line for line in lines if line.strip() and not line.startswith("#")]
+    rows = [line for line in lines if line.partition("#")[0].strip()]
     if not rows:
         raise FileFormatError(f"{path}: column names, but no points; fetch it again")
     try:
@@ -232,11 +233,13 @@ def distance_to(isochrone, teff, logg, scale_teff=SCALE_TEFF, scale_logg=SCALE_L
         ]
     )
     found = np.empty(len(stars))
-    for first in range(0, len(stars), _BLOCK):
-        away = stars[first : first + _BLOCK, None] - start
-        share = np.clip((away * step).sum(axis=2) / length, 0.0, 1.0)
-        away -= share[:, :, None] * step
-        found[first : first + _BLOCK] = np.sqrt((away**2).sum(axis=2).min(axis=1))
+    # A star of absurd labels is infinitely far, or nowhere.
+    with np.errstate(over="ignore", invalid="ignore"):
+        for first in range(0, len(stars), _BLOCK):
+            away = stars[first : first + _BLOCK, None] - start
+            share = np.clip((away * step).sum(axis=2) / length, 0.0, 1.0)
+            away -= share[:, :, None] * step
+            found[first : first + _BLOCK] = np.sqrt((away**2).sum(axis=2).min(axis=1))
     return found
 
 

@@ -5,6 +5,7 @@ so that memory does not grow with the number of spectra.
 """
 
 import os
+import warnings
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,8 +15,8 @@ import numpy as np
 from astropy.io import fits
 
 from . import fitsfiles
-from .arrays import warn_bad
-from .errors import InputError
+from .arrays import count_unusable, warn_bad
+from .errors import BadPixelWarning, InputError
 from .inference import Inferrer
 from .labels import unit
 from .model import CannonModel
@@ -27,6 +28,8 @@ from .result import STAR_STATUS
 LABELS, VALIDATION, TRAINING = "LABELS", "VALIDATION", "TRAINING"
 # Survey and Gaia values of a packed part; what has no row in a catalogue.
 STARS, LEFT_OUT = "CATSTARS", "LEFTOUT"
+BAD_PIXELS = "BADPIXEL"  # keyword of inferred labels: pixels that were no numbers
+HELD_OUT = "HELDOUT"  # training stars by a translator that has not seen them
 BLOCK = 1024  # spectra in memory at a time: 70 MB for 8575 pixels
 
 
@@ -139,6 +142,8 @@ def infer(model, spectra, path, starts=8, block=BLOCK, threads=None, progress=No
     InputError
         The flux is not normalised and the model does not know how to, or it is on
         other wavelengths than the model's.
+    FileFormatError
+        The spectra file is damaged.
     """
     prepared = Prepared(model, model.inferrer(starts, spectra.n_stars))
     (flags,), bad = infer_all(
@@ -179,27 +184,28 @@ def infer_all(
     flags : list of collections.Counter
         As of `infer`, for each model.
     bad : int
-        Pixels that held no usable number.
+        Pixels that held no usable number; also the keyword `BAD_PIXELS` of the tables.
 
     Raises
     ------
     InputError
         See `infer`.
     """
+    spectra.verify()
     steps = [_normalisation(one.model, spectra) for one in prepared]
     for one in prepared:
         _check_grid(one.model, spectra)
     if block < 1:
         raise InputError(f"block is {block}; at least 1 spectrum at a time is needed")
-    flags, bad = [Counter() for _ in prepared], 0
+    flags, found = [Counter() for _ in prepared], {BAD_PIXELS: 0}
     with ExitStack() as stack:
         writes = [
-            stack.enter_context(_table(path, spectra.n_stars, keywords))
+            stack.enter_context(_table(path, spectra.n_stars, keywords, found))
             for path, keywords in zip(paths, facts, strict=True)
         ]
         for start, *given in ahead(_blocks(spectra, block)):
             ids = spectra.ids(start, start + len(given[0]))
-            ready = {}
+            ready, bad = {}, count_unusable(*given)
             for one, step, write, count in zip(
                 prepared, steps, writes, flags, strict=True
             ):
@@ -208,8 +214,9 @@ def infer_all(
                 result = one.inferrer.infer(*ready[step], threads, progress)
                 write(_labels_table(result, ids))
                 count.update(count_flags(result.status, STAR_STATUS))
-            bad += result.bad_pixels
-    return flags, bad
+                bad = max(bad, result.bad_pixels)  # flux 1e20 is no number either
+            found[BAD_PIXELS] += bad
+    return flags, found[BAD_PIXELS]
 
 
 def write_validation(path, validation, spectra):
@@ -265,6 +272,7 @@ def summary_lines(names, difference):
 def _training_set(model, spectra):
     """Return (labels, flux, ivar) of all stars of a spectra file."""
     spectra.require_normalised()
+    spectra.verify()
     labels = spectra.labels(model.label_names)
     return labels, *spectra.read_rows(0, spectra.n_stars)
 
@@ -286,7 +294,10 @@ class _Normalisation:
     def __call__(self, flux, ivar, threads):
         if self._normaliser is None:
             return flux, ivar
-        return self._normaliser.apply(flux, ivar, threads)
+        with warnings.catch_warnings():
+            # They are counted for all blocks, and warned of once.
+            warnings.simplefilter("ignore", BadPixelWarning)
+            return self._normaliser.apply(flux, ivar, threads)
 
     def __eq__(self, other):
         return self._key == other._key
@@ -321,7 +332,7 @@ def _check_grid(model, spectra):
     if model.wavelength is None:
         return
     apart = np.abs(spectra.wavelength / model.wavelength - 1.0).max()
-    if apart > GRID_TOLERANCE:
+    if not apart <= GRID_TOLERANCE:
         raise InputError(
             f"the wavelengths of {_name(spectra)} differ from the model's by up to "
             f"{apart:.1e} of their value; resample the spectra to the model's"
@@ -351,17 +362,20 @@ def _with_units(table, label_names):
 
 
 @contextmanager
-def _table(path, n_rows, facts):
-    """Give a function that writes the next rows of a table of known length."""
+def _table(path, n_rows, facts, found):
+    """Give a function that writes the next rows of a table of known length.
+
+    ``found`` are keywords whose values are known when the last row is written.
+    """
     with fitsfiles.atomic_path(path) as temporary:
         with open(temporary, "wb") as handle:
 
             def write(table):
-                _append(handle, table, n_rows, facts)
+                _append(handle, table, n_rows, facts | found)
 
             yield write
             handle.write(bytes(-handle.tell() % fitsfiles.BLOCK))
-        fitsfiles.stamp_checksums(temporary)
+        fitsfiles.stamp_checksums(temporary, found)
 
 
 def _append(handle, table, n_rows, facts):

@@ -96,9 +96,9 @@ def scaled_labels(paths, ids, names):
     for path in paths:
         part = read_columns([path], ("id", "status", *names))
         rows = rows_of(ids, part["id"])
-        new = missing & (rows >= 0)
-        missing &= ~new
-        new &= part["status"][rows] & UNKNOWN == 0
+        new = np.flatnonzero(missing & (rows >= 0))
+        missing[new] = False
+        new = new[part["status"][rows[new]] & UNKNOWN == 0]
         for name in names:
             found[name][new] = part[name][rows[new]]
     return found

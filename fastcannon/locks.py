@@ -1,12 +1,15 @@
 """Folders that one run holds against all others."""
 
 import fcntl
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import InputError, WriteError
 
 LOCK = ".lock"
+PATIENCE = 1.0  # seconds: so long a look by `busy` cannot last
+_PAUSE = 0.02  # seconds
 
 
 @contextmanager
@@ -33,7 +36,10 @@ def locked(folder):
             f"{folder} cannot be made ({error.strerror}); give another folder"
         ) from error
     with handle:
-        if not _lock(handle, folder):
+        end = time.monotonic() + PATIENCE
+        while not (free := _lock(handle, folder)) and time.monotonic() < end:
+            time.sleep(_PAUSE)
+        if not free:
             raise InputError(
                 f"{folder}: another run works in this folder; wait for it, or choose "
                 "another folder"

@@ -384,8 +384,8 @@ def training_table(a, b, labels=LABELS, by="star_id", radius=1.0):
     -------
     TrainingSet
         The columns of its table: star_id, ra, dec, gaia_source_id (of the first
-        survey); for each survey id, snr, every label, mg_fe and rv and the errors
-        e_..., with ``_<survey>`` at the end.
+        survey that has them); for each survey id, snr, every label, mg_fe and rv and
+        the errors e_..., with ``_<survey>`` at the end.
 
     Raises
     ------
@@ -417,7 +417,9 @@ def training_table(a, b, labels=LABELS, by="star_id", radius=1.0):
         raise InputError(
             f"none of {len(found.pairs)} common stars passes all cuts: {steps}"
         )
-    table = _common_columns(a.table[rows[a.name]], a.name)
+    table = _common_columns(
+        {survey.name: survey.table[rows[survey.name]] for survey in (a, b)}
+    )
     for survey in (a, b):
         _add_survey(table, survey.table[rows[survey.name]], survey.name, labels)
     return TrainingSet(table, found.counts, reports)
@@ -442,16 +444,34 @@ def _check_values(survey, labels):
             )
 
 
-def _common_columns(rows, name):
-    """Return a table with what does not depend on the survey."""
+def _common_columns(matched):
+    """Return a table with what does not depend on the survey.
+
+    Each column is of the first of the matched tables {name: table} that has it; what
+    none has was not needed to match, and is empty, NaN or 0.
+    """
     table = Table()
-    table["star_id"] = _as_text(star_ids(rows, name)[0])
+    n_stars = len(next(iter(matched.values())))
+    name, rows = _first_with("star_id", matched)
+    none = np.full(n_stars, "", "U1")
+    table["star_id"] = none if rows is None else _as_text(star_ids(rows, name)[0])
     for key in ("ra", "dec"):
-        table[key] = get_numbers(rows, key, name) * u.deg
-    table["gaia_source_id"] = gaia_ids(rows, name)[0]
-    if "gaia_release" in rows.meta:
+        name, rows = _first_with(key, matched)
+        none = np.full(n_stars, np.nan)
+        table[key] = (none if rows is None else get_numbers(rows, key, name)) * u.deg
+    name, rows = _first_with("gaia_source_id", matched)
+    none = np.zeros(n_stars, np.int64)
+    table["gaia_source_id"] = none if rows is None else gaia_ids(rows, name)[0]
+    if rows is not None and "gaia_release" in rows.meta:
         table.meta["gaia_release"] = rows.meta["gaia_release"]
     return table
+
+
+def _first_with(key, matched):
+    """Return (name, table) of the first that has a column, or (None, None)."""
+    return next(
+        (one for one in matched.items() if key in one[1].colnames), (None, None)
+    )
 
 
 def _add_survey(table, rows, name, labels):

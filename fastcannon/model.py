@@ -7,9 +7,10 @@ import numpy as np
 from .arrays import check_spectra, clean_spectra, label_array, warn_bad
 from .checks import (
     check_censors,
+    check_coefficients,
     check_independent,
+    check_label_names,
     check_label_values,
-    check_names,
     check_wavelength,
     percentile_scaling,
 )
@@ -70,8 +71,8 @@ class CannonModel:
         Angstrom.
     normaliser : normalise.Normaliser or None
         How the training spectra were normalised; yours to set. It is kept in the
-        model's file, and ``fastcannon infer`` applies it to spectra that are not
-        normalised.
+        model's file, and ``fastcannon infer`` applies it to all spectra: a continuum
+        that is 1 already stays so.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class CannonModel:
         l1=0.0,
         scatter="likelihood",
     ):
-        self.label_names = check_names(label_names)
+        self.label_names = check_label_names(label_names)
         if terms is None:
             self.terms = Terms.complete(self.label_names, degree)
         else:
@@ -134,33 +135,26 @@ class CannonModel:
             one scale about the fiducials and nothing is flagged.
         """
         model = cls(label_names, degree=degree, terms=terms)
-        theta = np.array(theta, dtype=np.float64)
-        s2 = np.array(s2, dtype=np.float64)
-        k, t = len(model.label_names), len(model.terms)
-        if theta.ndim != 2 or theta.shape[1] != t:
-            raise InputError(
-                f"theta has shape {theta.shape}; expected (pixels, {t}) "
-                f"for the terms {', '.join(model.terms.names)}"
-            )
-        if s2.shape != theta.shape[:1] or not (s2 >= 0).all():
-            raise InputError(
-                f"s2 has shape {s2.shape}; expected ({len(theta)},), all >= 0 "
-                "(a variance; square a published scatter)"
-            )
-        if not np.isfinite(theta).all():
-            raise InputError("theta holds values that are not finite")
-        model.theta, model.s2 = theta, s2
+        k = len(model.label_names)
+        model.theta, model.s2 = check_coefficients(theta, s2, model.terms)
         model.fiducials = check_label_values(fiducials, k, "fiducials")
         model.scales = check_label_values(scales, k, "scales")
         if not (model.scales > 0).all():
             raise InputError(f"scales are {model.scales}; all must be > 0")
-        model.status = np.zeros(len(theta), dtype=np.int64)
-        model.wavelength = check_wavelength(wavelength, len(theta))
+        n_pixels = len(model.theta)
+        model.status = np.zeros(n_pixels, dtype=np.int64)
+        if wavelength is not None:
+            model.wavelength = check_wavelength(wavelength, n_pixels)
         if training_labels is None:
             corners = np.vstack([-np.ones(k), np.ones(k)])
             model.starts = make_starts(corners)
         else:
             labels = label_array(training_labels, model.label_names)
+            if not len(labels):
+                raise InputError(
+                    "training_labels are empty; at least one star is needed"
+                )
+            model._check_labels(labels)
             model._learn_extent(model.scale_labels(labels))
         return model
 
@@ -192,7 +186,8 @@ class CannonModel:
         labels = label_array(labels, self.label_names)
         flux, ivar = clean_spectra(flux, ivar)
         self._check_training(labels, flux, ivar)
-        wavelength = check_wavelength(wavelength, flux.shape[1])
+        if wavelength is not None:
+            wavelength = check_wavelength(wavelength, flux.shape[1])
         fiducials, scales = percentile_scaling(labels, self.label_names)
         x = (labels - fiducials) / scales
         check_independent(self.terms, x)
@@ -231,7 +226,7 @@ class CannonModel:
             Normalised flux and its inverse variance.
         starts : int
             Descents per spectrum, from the best of the model's starting points
-            (`inference.make_starts`); 1 descends from the fiducial labels alone.
+            (`starts.make_starts`); 1 descends from the fiducial labels alone.
         threads : int, optional
             Default: all cores.
         progress : callable, optional
@@ -449,11 +444,7 @@ class CannonModel:
                 f"the spectra have {flux.shape[1]} pixels; the model has {len(self.s2)}"
             )
 
-    def _check_training(self, labels, flux, ivar):
-        if len(labels) != len(flux):
-            raise InputError(
-                f"there are labels of {len(labels)} stars but spectra of {len(flux)}"
-            )
+    def _check_labels(self, labels):
         for k, name in enumerate(self.label_names):
             bad = np.flatnonzero(~np.isfinite(labels[:, k]))
             if len(bad):
@@ -461,6 +452,13 @@ class CannonModel:
                     f"label {name!r} is missing or not finite for {len(bad)} of "
                     f"{len(labels)} stars (first: row {bad[0]}): remove these stars"
                 )
+
+    def _check_training(self, labels, flux, ivar):
+        if len(labels) != len(flux):
+            raise InputError(
+                f"there are labels of {len(labels)} stars but spectra of {len(flux)}"
+            )
+        self._check_labels(labels)
         if len(labels) <= len(self.terms):
             raise InputError(
                 f"{len(labels)} stars cannot determine {len(self.terms)} terms: "

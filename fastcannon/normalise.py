@@ -13,17 +13,18 @@ from ivar would move the continuum by 1 / (S/N)^2 (`continuum`).
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
 from astropy.table import Table
 
 from . import continuum
+from .checks import check_wavelength
 from .errors import FileFormatError, InputError, check_whole
 from .kernels.gate import keep_rows
 from .model import CannonModel
 from .parallel import ranges, run_blocks
-from .spectra import check_wavelength
 
 # Of the pixels of a stretch are chosen; Ness+2015 chose 5 to 9 %.
 SHARE = 0.07
@@ -72,7 +73,12 @@ class Normaliser:
                 f"{len(grid)} booleans is needed"
             )
         if self.order is not None:
-            check_whole(self.order, "order", least=0)
+            order = check_whole(self.order, "order", least=0)
+            if order >= pixels.sum():
+                raise InputError(
+                    f"order is {order}, but there are {pixels.sum()} continuum pixels; "
+                    "a lower order, or more pixels, are needed"
+                )
         if not 0 <= self.error_floor < 1:
             raise InputError(f"error_floor is {self.error_floor!r}; expected 0 to 1")
         object.__setattr__(self, "wavelength", grid)
@@ -151,7 +157,7 @@ class Normaliser:
                 None if order == NORMALISED else order,
                 float(meta["ERRFLOOR"]),
             )
-        except (KeyError, ValueError) as error:
+        except (KeyError, ValueError, TypeError, OverflowError) as error:
             raise FileFormatError(
                 f"the table holds no normaliser ({error}); columns wavelength and "
                 "continuum and the keywords ORDER, ERRFLOOR and REGION1 ... are needed"
@@ -414,7 +420,9 @@ def _sample(flux, ivar, n_pixels):
 def _stretches(wavelength, regions, stretches):
     """Cut every region into stretches of equal length: lists of arrays of pixels."""
     grid = check_wavelength(wavelength)
-    stretches = check_whole(stretches, "stretches")
+    if check_whole(stretches, "stretches") > len(grid):
+        raise InputError(f"stretches is {stretches}; there are {len(grid)} pixels")
+    stretches = int(stretches)
     cut = []
     for start, end in _check_regions(regions):
         inside = (grid >= start) & (grid <= end)
@@ -436,7 +444,7 @@ def _nearest(distance, parts, share):
 
     At least one pixel; those of distance NaN are none.
     """
-    if not 0 < share <= 1:
+    if not (isinstance(share, Real) and 0 < share <= 1):
         raise InputError(f"share is {share!r}; a part of the pixels, 0 to 1, is needed")
     chosen = np.zeros(len(distance), bool)
     for part in (part for region in parts for part in region):

@@ -25,6 +25,7 @@ from .locks import locked
 from .parallel import ranges
 from .scheduler import open_workers
 from .spectra import KIND, REFUSED_COLUMNS, VERSION, SpectraFile, SpectraWriter
+from .textfiles import write_ecsv
 
 STARS_PER_PART = 4096
 PLAN_VERSION = 2  # to be raised when the same inputs give other bytes
@@ -316,8 +317,7 @@ def _write_refused(path, refused):
     """Write all that was left out as a text table."""
     rows = [tuple(item[:2]) for item in refused] or None
     table = Table(rows=rows, names=REFUSED_COLUMNS, dtype=("U", "U"))
-    with fitsfiles.atomic_path(path) as temporary:
-        table.write(temporary, format="ascii.ecsv")
+    write_ecsv(path, table)
 
 
 def _n_groups(parts):

@@ -172,6 +172,11 @@ class PackedSurvey:
         ]
         return np.concatenate([np.empty(0, "U1"), *pieces])
 
+    def verify(self):
+        """Check the checksums of all files; see `SpectraFile.verify`."""
+        for part in self.parts:
+            part.verify()
+
     def require_normalised(self):
         """Refuse flux that is not divided by its continuum; see `SpectraFile`."""
         self.parts[0].require_normalised()
@@ -274,7 +279,7 @@ def _check_packing(part, number, first, count):
     names = ("PART", "PARTS", "SURVEY", "PACKING")
     found = [part.facts.get(name) for name in names]
     expected = [number, *(first.facts.get(name) for name in names[1:])]
-    if found != expected or first.facts["PARTS"] != count:
+    if found != expected or first.facts.get("PARTS") != count:
         raise FileFormatError(
             f"{part.path}, primary HDU: {', '.join(names)} are {found}; {expected} "
             f"expected, and {count} parts are there: some are missing or from another "

@@ -7,12 +7,14 @@ kept by the next run. `runfolder` lists the files.
 """
 
 import os
+from collections import Counter
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
-from . import calibration, cases, fitsfiles, jobs, parts
+from . import calibration, cases, fitsfiles, jobs, parts, translators
 from .catalogue_files import write_manifest
 from .config import OWN
 from .cuts import Cut
@@ -26,16 +28,18 @@ from .match import TrainingSet, training_table
 from .pack import REFUSED_LIST, pack
 from .publish import write_catalogues
 from .runfolder import (
+    CANNON,
     MANIFEST,
     REPORT,
     SUMMARY,
+    TIMINGS,
     RunFolder,
     finished,
     settings,
-    write_json,
 )
 from .scheduler import open_workers
 from .sources import catalogue, open_survey
+from .textfiles import write_ecsv, write_json
 
 SHOWN = 5  # refused files that are printed
 
@@ -68,7 +72,7 @@ def run_all(config, say, bar, workers=None, address=None):
     WriteError
         A file cannot be written.
     """
-    check(config)
+    common = check(config)
     folder = RunFolder(config)
     with open_workers(workers, address) as run, folder.locked():
         (folder.path / MANIFEST).unlink(missing_ok=True)  # until all is as it says
@@ -78,7 +82,8 @@ def run_all(config, say, bar, workers=None, address=None):
             folder.log(line)
 
         packings = pack_surveys(config, tell, bar, run=run)
-        found, counts = report_match(config, tell)
+        found, counts = report_match(config, tell, common)
+        translators.check(config, found)  # again: not all stars have spectra
         summary = {
             "configuration": digest(settings(config)),
             "refused": {name: len(one.refused) for name, one in packings.items()},
@@ -88,6 +93,7 @@ def run_all(config, say, bar, workers=None, address=None):
         made = train_cases(config, folder, found, tell, bar, workers)
         summary["cross-validation"] = _validation_numbers(config, made)
         labels = infer_all(config, folder, made, bar, run)
+        summary["bad pixels"] = count_bad_pixels(made, labels, tell)
         joined = join_surveys(config, folder, found, tell)
         summary["stars"] = {name: one.counts for name, one in joined.items()}
         calibrated = calibrate_cases(config, folder, made, labels, joined, tell)
@@ -102,10 +108,15 @@ def run_all(config, say, bar, workers=None, address=None):
         summary["catalogues"] = write_catalogues(
             config, folder, made, calibrated, labels, joined, tell, bar, run
         )
+        if config.translate.networks:
+            summary["translators"] = translators.run_translators(
+                config, folder, found, made, calibrated, tell, bar, workers, address
+            )
         write_json(folder.path / SUMMARY, summary)
         tell(f"{folder.path / SUMMARY}: all counts")
         folder.sweep()  # what lost workers left behind
-        write_manifest(folder.path / MANIFEST, folder.path, without=[REPORT])
+        without = [REPORT, TIMINGS]
+        write_manifest(folder.path / MANIFEST, folder.path, without, run)
     return summary
 
 
@@ -113,26 +124,34 @@ def check(config):
     """Find mistakes that would show only after hours of packing.
 
     Catalogues are read, matched and cut, continuum pixels and line windows read, the
-    training labels looked at.
+    training labels looked at, libraries that translators need looked for.
 
     Parameters
     ----------
     config : Config
 
+    Returns
+    -------
+    match.TrainingSet
+        Common stars that pass all cuts, whether or not they have spectra.
+
     Raises
     ------
     InputError
         See `match_surveys`, `cases.check_labels`, `cases.check_training`,
-        `cases.check`, `joining.read_gaia`.
+        `cases.check`, `joining.read_gaia`, `translators.check`.
     """
     cases.check_labels(config)
-    training = _common_stars(config).table
+    common = _common_stars(config)
+    training = common.table.copy()
     for name in config.labels.empirical_vmicro:
         _replace_vmicro(training, name)
     cases.check_training(config, training)
+    translators.check(config, training)
     read_gaia(config)
     for survey in config.pair():
         cases.check(config, survey)
+    return common
 
 
 def pack_surveys(config, say, bar, processes=None, run=None):
@@ -172,8 +191,14 @@ def pack_surveys(config, say, bar, processes=None, run=None):
     return packings
 
 
-def report_match(config, say):
+def report_match(config, say, common=None):
     """Match the surveys and say how many stars each step left; see `match_surveys`.
+
+    Parameters
+    ----------
+    config, common :
+        Of `match_surveys`.
+    say : callable
 
     Returns
     -------
@@ -181,7 +206,7 @@ def report_match(config, say):
     counts : list of (str, int)
         Steps and what they left.
     """
-    found, differences = match_surveys(config)
+    found, differences = match_surveys(config, common)
     for line in [*found.lines(), "", *difference_lines(differences), ""]:
         say(line)
     cuts = [
@@ -192,7 +217,7 @@ def report_match(config, say):
     return found.table, [*found.counts, *cuts, ("training stars", len(found.table))]
 
 
-def match_surveys(config):
+def match_surveys(config, common=None):
     """Find the training set: common stars with spectra and labels that pass all cuts.
 
     Writes ``training.fits`` and ``differences.ecsv``.
@@ -201,6 +226,8 @@ def match_surveys(config):
     ----------
     config : Config
         Its surveys are packed.
+    common : match.TrainingSet, optional
+        Of `check`, where the catalogues have been matched already.
 
     Returns
     -------
@@ -215,8 +242,10 @@ def match_surveys(config):
     """
     pair, names = config.pair(), config.labels.names
     for survey in pair:
-        open_survey(config, survey).close()  # before the work, not after
-    found = _with_spectra(config, pair, _common_stars(config))
+        with open_survey(config, survey) as spectra:  # before the work, not after
+            if survey.format == OWN:
+                spectra.verify()  # the parts of a packing are verified by `pack`
+    found = _with_spectra(config, pair, common or _common_stars(config))
     scales = tuple(survey.name for survey in pair)
     differences = difference_table(found.table, scales, names)
     for name in config.labels.empirical_vmicro:
@@ -225,7 +254,7 @@ def match_surveys(config):
     cases.warn_of_few(config, found.table)
     table = fitsfiles.without_odd_units(found.table)
     fitsfiles.write_table(config.output / "training.fits", table, jobs.TRAINING)
-    _write_text(config.output / "differences.ecsv", differences)
+    write_ecsv(config.output / "differences.ecsv", differences)
     return found, differences
 
 
@@ -315,8 +344,48 @@ def infer_all(config, folder, made, bar, run):
     total = n_done + sum(task.n_spectra for task in tasks)
     with bar(total, "spectra") as progress:
         progress.update(n_done)
-        run(parts.infer_part, tasks, lambda task: progress.update(task.n_spectra))
+        seconds = run(
+            parts.infer_part_timed, tasks, lambda task: progress.update(task.n_spectra)
+        )
+    _keep_rates(folder, tasks, seconds)
     return paths
+
+
+def count_bad_pixels(made, labels, say):
+    """Return how many pixels of each survey's spectra were no numbers, and say it.
+
+    Parameters
+    ----------
+    made : list of cases.Case
+    labels : dict of str to list of Path
+        Of `infer_all`.
+    say :
+        As in `run_all`.
+
+    Returns
+    -------
+    dict of str to int
+    """
+    counts = {}
+    for case in made:
+        headers = (fitsfiles.scan(path)[0].header for path in labels[case.name])
+        counts[case.survey] = sum(header.get(jobs.BAD_PIXELS, 0) for header in headers)
+    for survey, count in counts.items():
+        if count:
+            say(f"{survey}: {count:,} bad pixels (NaN, infinite) count as zero weight")
+    return counts
+
+
+def _keep_rates(folder, tasks, seconds):
+    """Keep the processor time of inference, with one model, for 1000 spectra."""
+    spectra, spent = Counter(), Counter()
+    for task, each in zip(tasks, seconds, strict=True):
+        for path in task.paths:
+            case = Path(path).parent.name
+            spectra[case] += task.n_spectra
+            spent[case] += each / len(task.paths)
+    for name, count in spectra.items():
+        folder.spent(name, CANNON, per_1000=1000 * spent[name] / count)
 
 
 def join_surveys(config, folder, training, say):
@@ -348,9 +417,9 @@ def calibrate_cases(config, folder, made, labels, joined, say):
         for case in made
     ]
     factors = calibration.factor_table(made, calibrated)
-    _write_text(folder.path / "factors.ecsv", factors)
+    write_ecsv(folder.path / "factors.ecsv", factors)
     bins = calibration.precision_table(made, calibrated)
-    _write_text(folder.path / "precision.ecsv", bins)
+    write_ecsv(folder.path / "precision.ecsv", bins)
     say("\nfactors of the formal errors, from repeated spectra")
     for row in factors:
         factor = f"{row['factor']:8.3f} +- {row['e_factor']:.3f}"
@@ -385,7 +454,7 @@ def compare_scales(config, folder, training, labels, say):
         scales = tuple(survey.name for survey in pair)
         differences = difference_table(table, scales, names)
         path = folder.path / f"differences-{scale.name}-scaled.ecsv"
-        _write_text(path, differences)
+        write_ecsv(path, differences)
         say(f"\non the scale of {scale.name}")
         for line in difference_lines(differences):
             say(line)
@@ -430,11 +499,6 @@ def _replace_vmicro(training, name):
     own = training[f"vmicro_{name}"]
     training[f"vmicro_{name}{cases.GIVEN}"] = own.copy()
     own[:] = empirical_vmicro(training[f"teff_{name}"], training[f"logg_{name}"])
-
-
-def _write_text(path, table):
-    with fitsfiles.atomic_path(path) as temporary:
-        table.write(temporary, format="ascii.ecsv")
 
 
 def _packing_lines(name, packing):

@@ -15,6 +15,11 @@ factors.ecsv, precision.ecsv             errors from repeats (`calibration`)
 differences-SCALE-scaled.ecsv            what is left of the differences
 catalogues/SCALE-scaled.fits             one scale, all stars of both surveys
 catalogues/SCALE-scaled/*.parquet        the same in partitions
+translators/A-to-B.fits                  from survey A's labels to B's (`translators`)
+translators/A-to-B-held-out.fits         training stars by networks without them
+translated/A-to-B.fits                   all stars of A with labels translated to B's
+comparison.ecsv                          the Cannon beside the translators
+timings.json                             processor time of models and translators
 summary.json, manifest.sha256            counts of every step; checksums of all files
 report/                                  page, figures and tables of the report
 ======================================== ===========================================
@@ -22,6 +27,7 @@ report/                                  page, figures and tables of the report
 
 import json
 import os
+import shutil
 import time
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
@@ -29,16 +35,27 @@ from pathlib import Path
 
 from . import fitsfiles, locks
 from .digests import digest, file_state
-from .errors import FastcannonError, InputError
+from .errors import FastcannonError, FileFormatError, InputError
+from .textfiles import read_json, write_json
 
 STATE, LOG = "run.json", "run.log"
 SUMMARY, MANIFEST = "summary.json", "manifest.sha256"
 REPORT = "report"  # folder of what can be made again from the others
-STATE_VERSION = 1  # to be raised when the same settings give other bytes
+TIMINGS = "timings.json"  # not in the manifest: never twice the same
+COMPARISON = "comparison.ecsv"
+CANNON, TRANSLATOR = "cannon", "translator"  # what puts stars on a scale
+STATE_VERSION = 2  # to be raised when the same settings give other bytes
 PLAN = "PLAN"  # keyword of files: the digest of all that they were made from
 SHOWN = 5  # changed settings that an error names
-# What only says how the work is done, not what comes out.
-_FREE = ("path", "output", "where", "folder", "processes")
+# Where runs write: files of the folder itself, and folders in it.
+_TOP = (STATE, SUMMARY, MANIFEST, TIMINGS, "training.fits", "*.ecsv")
+_FOLDERS = (
+    *("models", "validation", "labels", "stars", "left_out", "calibration"),
+    *("catalogues", "translators", "translated"),
+)
+# What only says how the work is done, not what comes out; and the translators, which
+# are made anew when theirs change: nothing else depends on them.
+_FREE = ("path", "output", "where", "folder", "processes", "translate")
 
 
 class RunFolder:
@@ -90,9 +107,17 @@ class RunFolder:
             write_json(path, now)
 
     def sweep(self):
-        """Remove what killed runs left half written; `pack` does it for its own."""
-        for path in self.path.rglob(".*.tmp"):
-            if self.path / "packed" not in path.parents:
+        """Remove what killed runs left half written; `pack` does it for its own.
+
+        Only in folders of runs: a report may be written at the same time.
+        """
+        left = [path for name in _TOP for path in self.path.glob(f".{name}.*.tmp")]
+        for kind in _FOLDERS:
+            left += (self.path / kind).rglob(".*.tmp")
+        for path in left:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
                 path.unlink(missing_ok=True)
 
     def log(self, text):
@@ -100,6 +125,21 @@ class RunFolder:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
         with open(self.path / LOG, "a", encoding="utf-8") as handle:
             handle.writelines(f"{stamp} {line}\n" for line in text.splitlines())
+
+    def spent(self, case, method, **seconds):
+        """Keep the processor time that a method took for a case.
+
+        Parameters
+        ----------
+        case : str
+            SURVEY-on-SCALE.
+        method : {CANNON, TRANSLATOR}
+        **seconds : float
+            ``training``, with the test on stars left out, and ``per_1000`` stars.
+        """
+        found = read_timings(self.path)
+        found.setdefault(case, {}).setdefault(method, {}).update(seconds)
+        write_json(self.path / TIMINGS, found)
 
     def packed(self, survey):
         """Return the folder of a survey's packed spectra."""
@@ -165,17 +205,21 @@ def refuse_other(path, found, plan):
         )
 
 
-def write_json(path, content):
-    """Write plain values as JSON, atomically and in a fixed order."""
-    text = json.dumps(content, indent=1, sort_keys=True, default=str)
-    with fitsfiles.atomic_path(path) as temporary:
-        Path(temporary).write_text(text + "\n", encoding="ascii")
+def read_timings(folder):
+    """Return what `RunFolder.spent` has kept: case, method, what; empty if nothing."""
+    try:
+        found = read_json(Path(folder) / TIMINGS)
+        return {
+            case: {k: dict(v) for k, v in own.items()} for case, own in found.items()
+        }
+    except (OSError, FastcannonError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def _read_state(path):
     try:
-        return json.loads(path.read_text(encoding="ascii"))
-    except (OSError, ValueError) as error:
+        return read_json(path)
+    except (OSError, FileFormatError) as error:
         raise InputError(
             f"{path} cannot be read ({error}); remove it if the folder is to be used"
         ) from error

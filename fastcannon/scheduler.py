@@ -16,6 +16,7 @@ import traceback
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from functools import partial
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait as wait_for
 
 from . import __version__
@@ -224,7 +225,8 @@ def _start():
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs,), daemon=True)
-    process.start()
+    with deaf_to_interrupts():
+        process.start()
     theirs.close()  # the process has the only one now: the pipe ends with it
     return process, ours
 
@@ -240,8 +242,7 @@ def _end(process, pipe):
 
 def _serve(pipe):
     """Answer tasks until the other end of the pipe is closed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C: the parent ends us
-    _end_with_parent()
+    serve_parent()
     os.environ.update(_ONE_THREAD)  # for libraries that are loaded from now on
     while True:
         try:
@@ -256,8 +257,20 @@ def _serve(pipe):
             pipe.send((None, RuntimeError(_traceback(answer[1] or error))))
 
 
-def _end_with_parent():
-    """End this process when its parent ends, however that is killed."""
+@contextmanager
+def deaf_to_interrupts():
+    """Start processes that never hear Ctrl-C: it is their parent who ends them."""
+    resource_tracker.ensure_running()  # which would let signals through once more
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def serve_parent():
+    """Leave Ctrl-C to the parent, and end when it ends, however that is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait():
         wait_for([multiprocessing.parent_process().sentinel])

@@ -105,7 +105,10 @@ class Section:
         """Return a list of at least ``least`` different texts as a tuple."""
 
         def test(value):
-            filled = all(isinstance(text, str) and text.strip() for text in value)
+            filled = all(
+                isinstance(text, str) and text.strip() and "\0" not in text
+                for text in value
+            )
             return filled and least <= len(value) == len(set(value))
 
         value = self.value(
@@ -115,7 +118,11 @@ class Section:
 
     def path(self, name, required=False):
         """Return a path, made absolute; ~ is the home folder."""
-        value = self.value(name, str, "a path", None, lambda text: text.strip() != "")
+
+        def test(text):
+            return text.strip() != "" and "\0" not in text
+
+        value = self.value(name, str, "a path", None, test)
         if value is None:
             if required and name not in self.content:
                 self.note(name, "is missing; expected a path")

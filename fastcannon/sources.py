@@ -110,7 +110,9 @@ def _look_up(ids, tables):
             continue  # a survey of one's own that is matched by position or Gaia's ids
         names = match.star_ids(table, "the catalogue")[0]
         rows = rows_of(ids, table["id"])
-        new = np.where(rows >= 0, names[rows], b"")
+        known = rows >= 0
+        new = np.full(len(ids), b"", dtype=names.dtype)
+        new[known] = names[rows[known]]
         found = np.where(found == b"", new, found)
     return found
 

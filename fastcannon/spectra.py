@@ -16,6 +16,7 @@ PARTS which part of which packing it is.
 """
 
 import errno
+import os
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -27,6 +28,7 @@ from astropy.io import fits
 from astropy.table import Table, vstack
 
 from . import fitsfiles
+from .checks import check_wavelength
 from .errors import FileFormatError, InputError
 
 KIND = "SPECTRA"
@@ -258,11 +260,12 @@ class SpectraFile:
 
     def __init__(self, path):
         self.path = Path(path)
+        self._state = _state(path)
         spans = fitsfiles.check_layout(path, KIND, VERSION)
         self.n_stars, self.n_pixels = _check_shapes(path, spans)
         self.facts = spans[0].header
         self.normalised = self.facts[_NORMED]
-        self._data = {span.name: span.data for span in spans}
+        self._spans = {span.name: span for span in spans}
         self.identity = " ".join(str(span.header.get("DATASUM")) for span in spans)
         self._handle = None  # opened by the first read
 
@@ -299,7 +302,13 @@ class SpectraFile:
         -------
         (stop - start,) array of str
         """
-        return self.column("id", start, stop).astype(str)
+        found = self.column("id", start, stop)
+        if found.dtype.kind == "S":
+            # as wide as the column whatever the rows: tables are written block by block
+            text = np.char.decode(found, "ascii", "backslashreplace")
+            width = max(found.dtype.itemsize, text.dtype.itemsize // 4)
+            return text.astype(f"U{width}")
+        return found.astype(str)
 
     def column(self, name, start=0, stop=None, default=None):
         """Return rows of one column of the table of stars without reading the others.
@@ -334,10 +343,14 @@ class SpectraFile:
             return np.full(count, default)
         kind, place = self._row.fields[name]
         row = {"names": [name], "formats": [kind], "offsets": [place]}
-        with open(self.path, "rb") as handle:
-            handle.seek(self._data["STARS"] + start * self._row.itemsize)
-            row |= {"itemsize": self._row.itemsize}
-            found = np.fromfile(handle, np.dtype(row), count)[name]
+        row |= {"itemsize": self._row.itemsize}
+        try:
+            with open(self.path, "rb") as handle:
+                handle.seek(self._spans["STARS"].data + start * self._row.itemsize)
+                found = np.fromfile(handle, np.dtype(row), count)[name]
+                self._check_same("STARS", handle, count - len(found))
+        except OSError as error:
+            raise self._unreadable("STARS", error) from error
         if kind.kind == "S":
             return np.char.rstrip(found)
         return found.astype(kind.newbyteorder("="))
@@ -345,13 +358,16 @@ class SpectraFile:
     @cached_property
     def _row(self):
         """Layout of a row of STARS, a NumPy dtype."""
-        with fits.open(self.path, memmap=True) as hdus:
-            return hdus["STARS"].columns.dtype.newbyteorder(">")
+        header = self._spans["STARS"].header.copy()
+        header["NAXIS2"] = 0
+        with fitsfiles.parsing(self.path, "HDU STARS"):
+            empty = fits.BinTableHDU.fromstring(fitsfiles.header_bytes(header))
+            return empty.columns.dtype.newbyteorder(">")
 
     @cached_property
     def refused(self):
         """Inputs left out of the file: astropy Table with ``path`` and ``reason``."""
-        if REFUSED in self._data:
+        if REFUSED in self._spans:
             return self._read_table(REFUSED)
         return Table(names=REFUSED_COLUMNS, dtype=("U1", "U1"))
 
@@ -459,12 +475,7 @@ class SpectraFile:
 
     def _read_table(self, name):
         """Return a table of the file."""
-        fitsfiles.check_layout(self.path, KIND, VERSION)
-        try:
-            with fits.open(self.path, memmap=False) as hdus:
-                return fitsfiles.hdu_to_table(hdus[name])
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            raise self._unreadable(name, error) from error
+        return fitsfiles.read_table_hdu(self.path, self._spans[name])
 
     def _read(self, name, dtype, first, count):
         """Return ``count`` numbers of an image from its ``first``, native-endian.
@@ -475,45 +486,34 @@ class SpectraFile:
         try:
             if self._handle is None:
                 self._handle = open(self.path, "rb")
-            self._handle.seek(self._data[name] + first * dtype.itemsize)
+            self._handle.seek(self._spans[name].data + first * dtype.itemsize)
             numbers = np.fromfile(self._handle, dtype, count)
         except OSError as error:
             raise self._unreadable(name, error) from error
-        if len(numbers) < count:
-            raise self._unreadable(name, f"{count - len(numbers)} numbers are missing")
+        self._check_same(name, self._handle, count - len(numbers))
         if not dtype.isnative:
             numbers = numbers.byteswap(inplace=True).view(dtype.newbyteorder("="))
         return numbers
 
+    def _check_same(self, name, handle, missing):
+        """Refuse what was read of a file that was changed since it was opened."""
+        if missing:
+            raise self._unreadable(name, f"{missing} numbers or rows are missing")
+        if _state(handle.fileno()) != self._state:
+            raise self._unreadable(name, "it is not the file that was opened")
+
     def _unreadable(self, name, error):
-        reason = str(error).splitlines()[0]
+        reason = getattr(error, "strerror", None) or error
         return FileFormatError(
             f"{self.path}, HDU {name}: cannot be read ({reason}); the file is damaged "
             "or was changed: copy or write it again"
         )
 
 
-def check_wavelength(wavelength):
-    """Return wavelengths as a float64 array after checking them.
-
-    Parameters
-    ----------
-    wavelength : (P,) array, Angstrom
-
-    Raises
-    ------
-    InputError
-        Not one dimension, empty, not finite or not increasing.
-    """
-    grid = np.ma.filled(np.ma.asarray(wavelength, dtype=np.float64), np.nan)
-    if grid.ndim != 1 or grid.size == 0:
-        raise InputError(f"wavelength has shape {grid.shape}; (P,) is needed")
-    if not (np.isfinite(grid).all() and (np.diff(grid) > 0).all()):
-        raise InputError(
-            "wavelength must be finite and increase from pixel to pixel; "
-            "sort the pixels of wavelength, flux and ivar together"
-        )
-    return grid
+def _state(file):
+    """Return what a change of a file changes, of its path or of the open file."""
+    found = os.stat(file)
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _check_images(flux, ivar, n_pixels):

@@ -1,5 +1,7 @@
 """Where a run stands: ``fastcannon run CONFIG --status``."""
 
+from itertools import permutations
+
 from . import fitsfiles, locks
 from .config import OWN
 from .runfolder import MANIFEST, RunFolder
@@ -37,6 +39,11 @@ def status(config):
         there = (folder.path / "catalogues" / f"{scale}-scaled.fits").exists()
         done = "written" if there else "not yet"
         lines.append(f"{f'catalogues/{scale}-scaled.fits':<40} {done}")
+    if config.translate.networks:
+        for kind in ("translators", "translated"):
+            ways = [f"{a}-to-{b}.fits" for a, b in permutations(pair)]
+            there = sum((folder.path / kind / way).exists() for way in ways)
+            lines.append(f"{kind:<40} {there} of {len(ways)}")
     end = "finished" if (folder.path / MANIFEST).exists() else "not yet"
     lines.append(f"{MANIFEST:<40} {end}")
     return lines

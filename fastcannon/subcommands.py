@@ -1,6 +1,8 @@
-"""How a sub-command of ``fastcannon`` is added, the same everywhere."""
+"""How a sub-command of ``fastcannon`` is added and speaks, the same everywhere."""
 
 import argparse
+import os
+import sys
 
 
 def add_command(commands, name, function, summary, examples):
@@ -25,3 +27,22 @@ def add_command(commands, name, function, summary, examples):
     )
     parser.set_defaults(command=function)
     return parser
+
+
+def say(text, stream=None):
+    """Print lines at once; to a reader who has gone, nothing from then on.
+
+    The work goes on: ``fastcannon run CONFIG | head`` is a whole run.
+
+    Parameters
+    ----------
+    text : str
+    stream : text file, optional
+        Default: standard output.
+    """
+    stream = sys.stdout if stream is None else stream
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        # What is left in its buffer must not be flushed into the pipe either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

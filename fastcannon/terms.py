@@ -2,6 +2,7 @@
 
 import re
 from functools import cached_property
+from math import comb
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from .kernels.monomials import (
     monomial_program,
 )
 from .kernels.polynomial import hessian_table, pair_table
+
+MOST_DEGREE = 20  # of a term
+MOST_TERMS = 2000  # a table of their products is kept
 
 
 class Terms:
@@ -39,6 +43,8 @@ class Terms:
     def complete(cls, label_names, degree):
         """All monomials up to a degree: 1; linear; products row by row."""
         degree = check_whole(degree, "degree")
+        _check_size(degree, 0)
+        _check_size(degree, comb(len(label_names) + degree, degree))
         return cls(label_names, complete_exponents(len(label_names), degree))
 
     @classmethod
@@ -58,6 +64,8 @@ class Terms:
         if len(set(rows)) < len(rows):
             twice = next(row for row in rows if rows.count(row) > 1)
             raise InputError(f"term {_term_name(twice, label_names)!r} is listed twice")
+        largest = max(rows, key=sum)
+        _check_size(sum(largest), len(rows) + 1, _term_name(largest, label_names))
         return cls(label_names, [(0,) * len(label_names), *rows])
 
     def __len__(self):
@@ -112,6 +120,17 @@ def _evaluate(x, program, where):
     out = np.empty((x.shape[0], where.shape[0]))
     label_vectors(x, program, where, np.empty(program.shape[0]), out)
     return out
+
+
+def _check_size(degree, n_terms, name="of degree"):
+    """Refuse terms whose tables would not fit any memory."""
+    if degree > MOST_DEGREE:
+        raise InputError(f"term {name} has degree {degree}; at most {MOST_DEGREE}")
+    if n_terms > MOST_TERMS:
+        raise InputError(
+            f"{n_terms} terms; at most {MOST_TERMS} are possible: use fewer labels, a "
+            "lower degree, or name the terms"
+        )
 
 
 def _exponent_rows(terms, n_labels):

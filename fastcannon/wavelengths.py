@@ -8,6 +8,7 @@ formula of Morton (2000, ApJS 130, 403), which VALD uses, differs from it by les
 
 import numpy as np
 
+from .checks import real_array
 from .errors import InputError
 
 SHORTEST = 2000.0  # Angstrom; below, lists of lines give vacuum wavelengths only
@@ -91,7 +92,7 @@ def refractive_index(wavelength):
 
 
 def _check(wavelength):
-    wavelength = np.asarray(wavelength, dtype=np.float64)
+    wavelength = real_array(wavelength, "wavelength")
     bad = ~(np.isfinite(wavelength) & (wavelength > SHORTEST))
     if bad.any():
         raise InputError(

@@ -23,6 +23,7 @@ named by its own key, so that any number of processes may write at once.
 import hashlib
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numba
@@ -122,5 +123,7 @@ def kernel(function):
     """Compile a function lazily with the options above and cache it on disk."""
     compiled = numba.njit(**OPTIONS)(function)
     if not config.DISABLE_JIT:
-        compiled._cache = _KernelCache(function)
+        # A user without a home has no folder for the cache, and waits for the compiler.
+        with suppress(RuntimeError):
+            compiled._cache = _KernelCache(function)
     return compiled

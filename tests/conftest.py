@@ -4,11 +4,21 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 from small_run import (  # noqa: F401  fixtures of the session
     done,
     small_surveys,
     training_stars,
 )
+
+# The same few examples in each run of the tests; many: --hypothesis-profile=long
+_SAME = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+_PHASES = (Phase.explicit, Phase.generate)  # what fails is shown as it was found
+settings.register_profile(
+    "few", derandomize=True, max_examples=15, phases=_PHASES, **_SAME
+)
+settings.register_profile("long", max_examples=1000, **_SAME)
+settings.load_profile("few")
 
 
 @pytest.fixture(scope="session")

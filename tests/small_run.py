@@ -48,7 +48,7 @@ GAIA_NAMES = {
     "r_lo": "r_lo",
     "r_hi": "r_hi",
 }
-_NOT_COMPARED = {"run.log", "manifest.sha256", ".lock", ".writing"}
+_NOT_COMPARED = {"run.log", "timings.json", "manifest.sha256", ".lock", ".writing"}
 
 
 class Done(NamedTuple):

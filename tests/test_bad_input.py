@@ -431,7 +431,7 @@ def test_model_file_without_one_of_its_parts(path):
             hdu.header.remove("CHECKSUM", ignore_missing=True)
         part = path.with_name("part.fits")
         write_hdus(part, rest, "CannonModel", 1)
-        with pytest.raises(FileFormatError, match=r"part\.fits.*incomplete"):
+        with pytest.raises(FileFormatError, match=r"part\.fits.*is missing"):
             CannonModel.read(part)
 
 

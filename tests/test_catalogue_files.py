@@ -171,6 +171,22 @@ def test_big_endian_columns_are_written(tmp_path):
     assert found["a"].tolist() == [0, 1, 2] and found["a"].dtype == "f4"
 
 
+@pytest.mark.parametrize("kind", ["U50000000", "U9999", "O", "V8", "f4, f4", "M8[s]"])
+def test_types_of_a_partition_that_take_all_memory(tmp_path, kind):
+    path, table = tmp_path / "a.parquet", Table({"name": ["x"] * 150_000})
+    write_partition(path, table, FACTS)
+    found = parquet.read_table(path)
+    described = {b"name": b"name", b"dtype": kind.encode(), b"unit": b"", b"ucd": b""}
+    field = found.schema.field(0).with_metadata({**described, b"description": b""})
+    schema = pyarrow.schema([field], metadata=found.schema.metadata)
+    parquet.write_table(found.cast(schema), path)
+    tracemalloc.start()
+    with pytest.raises(FileFormatError, match=r"has the type|rows take"):
+        read_partition(path)
+    assert tracemalloc.get_traced_memory()[1] < 20e6
+    tracemalloc.stop()
+
+
 def test_without_pyarrow_the_error_says_so(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(InputError, match="pip install pyarrow"):

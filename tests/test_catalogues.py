@@ -35,6 +35,13 @@ def test_blank_and_masked_names_give_no_star(tmp_path, kind, mask):
         assert table["star_id"].tolist() == expected
 
 
+def test_a_letter_that_is_no_ascii_is_named_with_its_file(tmp_path):
+    names = np.array([b"a", b"caf\xe9", b"b", b"c", b"d"])
+    path = write(tmp_path / "a.fits", star_id=names)
+    with pytest.raises(FileFormatError, match=r"a\.fits, HDU 1.*b'caf\\xe9'"):
+        galah.read_catalogue(path)
+
+
 def test_masked_numbers_are_missing(tmp_path):
     mask = [0, 1, 0, 0, 0]
     path = write(
@@ -100,3 +107,10 @@ def test_files_that_are_absent_or_no_catalogues(tmp_path, name):
         path.write_bytes(b"")
         with pytest.raises(FileFormatError, match=r"empty.*no .*table can be read"):
             survey.read_catalogue(path)
+
+
+def test_numbers_too_large_for_a_catalogue(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text(f"sobject_id,teff,logg,fe_h\n{10**30},{10**400},1,1\n")
+    with pytest.raises(InputError, match=r"a\.csv, column"):
+        galah.read_catalogue(path)

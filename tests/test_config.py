@@ -267,7 +267,7 @@ def test_the_example_shows_every_key(tmp_path, monkeypatch):
     text = re.sub(r"^#(?=\w+ = |\[)", "", example(), flags=re.MULTILINE)
     read(tmp_path, text)
     content = tomllib.loads(text)
-    assert len(asked) == 11
+    assert len(asked) == 12
     for key, names in asked.items():
         section = content
         for part in filter(None, key.split(".")):

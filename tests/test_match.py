@@ -313,6 +313,23 @@ def test_training_stars_pass_the_cuts_of_both(surveys):
     }
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_columns_that_the_match_does_not_need_may_be_absent(surveys, first):
+    for survey in surveys:  # places that follow from the identifier
+        number = [ord(name) for name in survey.table["star_id"]]
+        survey.table["ra"] = survey.table["dec"] = np.array(number) / 2.0
+    poor, rich = surveys[first], surveys[1 - first]
+    poor.table.remove_columns(["star_id", "gaia_source_id"])
+    found = training_table(poor, rich, by="position", radius=1.0).table
+    other = training_table(rich, poor, by="position", radius=1.0).table
+    assert set(found["star_id"]) == set(other["star_id"])
+    assert set(found["gaia_source_id"]) == set(other["gaia_source_id"]) != {0}
+    rich.table.remove_columns(["star_id", "gaia_source_id"])
+    bare = training_table(poor, rich, by="position", radius=1.0).table
+    assert set(bare["star_id"]) == {""} and set(bare["gaia_source_id"]) == {0}
+    assert len(bare) == len(found) > 0
+
+
 def test_columns_of_the_training_table(surveys):
     apogee, galah = surveys
     table = training_table(apogee, galah).table

@@ -45,7 +45,7 @@ def test_a_second_run_ends_in_the_same_bytes(done, tmp_path, capsys):
     before = contents(tmp_path / "run")
     assert before == contents(done.folder)
     with small_parts():
-        code = main(["run", str(path), "--quiet", "--workers", "1"])
+        code = main(["run", str(path), "--workers", "1"])
     assert code == 3  # all done, but stars that miss an arm were refused
     assert contents(tmp_path / "run") == before
     assert check_manifest(tmp_path / "run" / "manifest.sha256") == []

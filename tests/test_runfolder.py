@@ -3,7 +3,6 @@
 import json
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
@@ -19,7 +18,6 @@ from fastcannon.runfolder import (
     RunFolder,
     finished,
     settings,
-    write_json,
 )
 
 TEXT = """
@@ -206,12 +204,3 @@ def test_a_file_without_a_plan_is_refused(tmp_path):
     assert PLAN not in fits.getheader(tmp_path / "x.fits")
     with pytest.raises(InputError, match="PLAN is None"):
         finished(tmp_path / "x.fits", "THINGS", "plan")
-
-
-def test_json_is_the_same_for_the_same_content(tmp_path):
-    values = {"b": np.float64(0.1), "a": [1, None, True]}
-    write_json(tmp_path / "one.json", values)
-    write_json(tmp_path / "two.json", dict(reversed(values.items())))
-    one = (tmp_path / "one.json").read_bytes()
-    assert one == (tmp_path / "two.json").read_bytes()
-    assert json.loads(one) == {"a": [1, None, True], "b": 0.1}

@@ -7,7 +7,7 @@ import pytest
 from astropy.io import ascii as text_tables
 from astropy.io import fits
 
-from fastcannon import config, demo, surveys
+from fastcannon import config, surveys
 from fastcannon.errors import InputError
 from fastcannon.fitsfiles import hdu_to_table
 from fastcannon.simulator import (
@@ -132,10 +132,17 @@ def test_a_simulation_that_was_stopped_is_not_taken_as_whole(tmp_path, monkeypat
     monkeypatch.setattr(survey, "write_galah", stop)
     with pytest.raises(KeyboardInterrupt):
         simulate(tmp_path / "surveys", 2, 1, processes=1)
-    assert apogee_files(tmp_path / "surveys")
+    assert apogee_files(tmp_path / "surveys" / survey.UNFINISHED)
     assert not (tmp_path / "surveys/fastcannon.toml").exists()
-    with pytest.raises(InputError, match="not an empty folder"):
-        demo.run_demo(tmp_path)
+    monkeypatch.undo()
+    simulate(tmp_path / "surveys", 2, 1, processes=1)  # begins anew
+    assert not (tmp_path / "surveys" / survey.UNFINISHED).exists()
+    simulate(tmp_path / "others", 2, 1, processes=1)
+    one, other = (
+        {p.relative_to(home): p.read_bytes() for p in home.rglob("*") if p.is_file()}
+        for home in (tmp_path / "surveys", tmp_path / "others")
+    )
+    assert one == other
 
 
 def test_every_cluster_has_its_isochrone(made):

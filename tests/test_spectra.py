@@ -279,7 +279,7 @@ def test_a_file_cut_after_opening(path):
         path.write_bytes(path.read_bytes()[: span(path, "FLUX").data])
         with pytest.raises(FileFormatError, match=r"HDU (FLUX|IVAR)"):
             spectra.read_rows(0, N)
-        with pytest.raises(FileFormatError, match=r"HDU FLUX.*cut short"):
+        with pytest.raises(FileFormatError, match=r"HDU STARS: the checksum"):
             _ = spectra.stars
 
 
@@ -383,18 +383,15 @@ def test_an_unreadable_header_card_names_its_hdu(path):
 def test_a_negative_size_is_refused(path):
     keyword = path.read_bytes().index(b"NAXIS2  =", span(path, "IVAR").start)
     change_bytes(path, keyword + 10, b"                -999")
-    with pytest.raises(FileFormatError, match=r"HDU IVAR: .*negative size"):
+    with pytest.raises(FileFormatError, match=r"HDU IVAR: .*no whole numbers from 0"):
         SpectraFile(path)
 
 
 def test_a_damaged_table_of_stars(path):
     header = path.read_bytes().index(b"TFORM2  = 'D")
     change_bytes(path, header + 11, b"X")
-    with (
-        SpectraFile(path) as spectra,
-        pytest.raises(FileFormatError, match="HDU STARS"),
-    ):
-        _ = spectra.stars
+    with pytest.raises(FileFormatError, match=r"HDU STARS: .*column 2 has"):
+        SpectraFile(path)
 
 
 def test_files_that_are_not_ours(path):

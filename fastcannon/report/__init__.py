@@ -2,8 +2,13 @@
 
 from ..errors import InputError
 
+# Packages of fastcannon[report].
+_NEEDED = ("bokeh", "jinja2", "markupsafe", "matplotlib", "PIL")
 
-def write_report(*arguments, **options):
+
+def write_report(
+    folder, members=None, literature=None, isochrones=(), synthetic=None, say=print
+):
     """Write figures, tables and the page of a run; see `build.write_report`.
 
     Raises
@@ -14,7 +19,9 @@ def write_report(*arguments, **options):
     try:
         from .build import write_report as write
     except ImportError as error:
+        if (error.name or "").partition(".")[0] not in _NEEDED:
+            raise
         raise InputError(
             f"a report needs more packages ({error}): install fastcannon[report]"
         ) from error
-    return write(*arguments, **options)
+    return write(folder, members, literature, isochrones, synthetic, say)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import WriteError
+from ..errors import FileFormatError, WriteError
 from ..figures import style
 from ..model import CannonModel
 from ..parallel import thread_count
+from ..scheduler import deaf_to_interrupts, serve_parent
 from .page import Figure, PageTable
 from .rundata import RunData
 from .tables import page_rows, write_tables
@@ -45,7 +46,9 @@ class Book:
 
     def __enter__(self):
         self._workers = ProcessPoolExecutor(
-            thread_count(), mp_context=multiprocessing.get_context("spawn")
+            thread_count(),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=serve_parent,
         )
         return self
 
@@ -70,9 +73,11 @@ class Book:
         -------
         page.Figure
         """
-        stem = self.folder / FIGURES / name
+        stem = self.folder / FIGURES / _file_name(name)
         png, pdf = Path(f"{stem}.png"), Path(f"{stem}.pdf")
-        self._drawn[png] = self._workers.submit(_draw, stem, function, arguments)
+        with deaf_to_interrupts():
+            job = self._workers.submit(_draw, stem, function, arguments)
+        self._drawn[png] = job
         self._made |= {png, pdf}
         return Figure(png, pdf, caption, alt)
 
@@ -108,6 +113,7 @@ class Book:
 
     def table(self, printed):
         """Write a `tables.PrintedTable` in all its forms; return it for the page."""
+        _file_name(printed.name)
         files = write_tables(self.folder / TABLES, [printed])[printed.name]
         self._made |= set(map(Path, files))
         head, rows, values = page_rows(printed)
@@ -119,6 +125,16 @@ class Book:
         columns = self.catalogues[scale]
         own = columns["survey"] == number
         return {name: columns[name][own] for name in names}
+
+
+def _file_name(name):
+    """Return a name that stays in its folder, made of names in files of anybody."""
+    if Path(name).name != name:
+        raise FileFormatError(
+            f"{name!r} would be the name of a figure or table, outside the report's "
+            "folder: a name of a survey, label or case in the run is damaged"
+        )
+    return name
 
 
 def _draw(stem, function, arguments):

@@ -1,5 +1,6 @@
 """The report of a run: figures, tables and one page (``fastcannon report RUN``)."""
 
+import logging
 from pathlib import Path
 
 from ..clusters import catalogue_columns as cluster_columns
@@ -7,7 +8,7 @@ from ..errors import FastcannonError, InputError, WriteError
 from ..fitsfiles import TABLE_VERSION, check_layout, verify_checksums
 from ..jobs import LABELS
 from ..model import CannonModel
-from ..runfolder import REPORT
+from ..runfolder import REPORT, SUMMARY
 from .book import FIGURES, TABLES, Book
 from .cluster_section import cluster_section
 from .forms import beside_form
@@ -26,8 +27,10 @@ from .paper import beside, beside_counts
 from .rundata import PIPELINES, RunData
 from .spectrum_sections import spectrum_sections
 from .starview import catalogue_columns
+from .translator_section import translator_section
 
 PAGE = "index.html"
+_log = logging.getLogger(__name__)
 _MORE = ("ra", "dec", "r_est", "flag_id", "dr2_source_id", "dr3_source_id")
 
 
@@ -71,27 +74,65 @@ def write_report(
     for name in (FIGURES, TABLES):
         _make(home / name)
     with Book(run, home, _catalogues(run), _models(run)) as book:
-        found, stars, windows = spectrum_sections(book, synthetic)
-        clusters, table = cluster_section(book, members, literature, isochrones)
-        sections = [
-            stars_section(book),
-            differences_section(book),
-            validation_section(book),
-            errors_section(book),
-            *found,
-            clusters,
-            galaxy_section(book),
-            quality_section(book),
-            *_beside_section(book, table),
-        ]
+        sections, stars, windows = _sections(
+            book, synthetic, (members, literature, isochrones)
+        )
     book.drawn(sections)
     for note in run.missing:
         say(f"missing: {note}")
     views = interactive(book.catalogues, run.names, run.surveys, stars, windows)
-    page = write_page(home / PAGE, glance(run), sections, views)
+    page = write_page(home / PAGE, _glance(run), sections, views)
     book.sweep()
     say(f"{page}: report")
     return page
+
+
+def _sections(book, synthetic, clusters):
+    """Return all sections, and the stars and windows of the view of spectra."""
+    note = book.run.missing
+    found, stars, windows = _guarded(
+        note, ([], [], {}), spectrum_sections, book, synthetic
+    )
+    cluster, table = _guarded(note, (None, None), cluster_section, book, *clusters)
+    sections = [
+        _guarded(note, None, stars_section, book),
+        _guarded(note, None, differences_section, book),
+        _guarded(note, None, validation_section, book),
+        _guarded(note, None, errors_section, book),
+        *found,
+        cluster,
+        _guarded(note, None, galaxy_section, book),
+        _guarded(note, None, quality_section, book),
+        *_guarded(note, [], translator_section, book),
+        *_guarded(note, [], _beside_section, book, table),
+    ]
+    return [one for one in sections if one is not None], stars, windows
+
+
+def _glance(run):
+    """Return the numbers at a glance; of a summary that makes no sense, the others."""
+    try:
+        return glance(run)
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        run.missing.append(f"{SUMMARY} holds no counts of this run ({error!r})")
+        run.summary = {}
+        return glance(run)
+
+
+def _guarded(missing, instead, make, *arguments):
+    """Return what a function makes; where the run's files hold nonsense, say so.
+
+    Files that a user has given are refused with an error, as everywhere.
+    """
+    try:
+        return make(*arguments)
+    except (FastcannonError, OSError):
+        raise
+    except Exception as error:
+        _log.debug("section left out", exc_info=True)
+        name = make.__name__.strip("_").replace("_", " ")
+        missing.append(f"the {name} is left out: {type(error).__name__}, {error}")
+        return instead
 
 
 def _make(folder):

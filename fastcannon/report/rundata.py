@@ -1,8 +1,8 @@
 """What a report needs of a run's folder: whatever is there, and what is missing."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,17 @@ import numpy as np
 from astropy.table import Table
 
 from .. import catalogue, fitsfiles, jobs, parts
+from ..config import is_survey_name
 from ..errors import FastcannonError, InputError
-from ..runfolder import MANIFEST, STATE, SUMMARY
+from ..runfolder import (
+    COMPARISON,
+    MANIFEST,
+    STATE,
+    SUMMARY,
+    TIMINGS,
+    read_timings,
+)
+from ..textfiles import read_ecsv, read_json
 
 PIPELINES = "pipelines"  # key of the differences between the surveys' own labels
 # Damaged bytes of Parquet can also name no type that there is, or ask for absurd sizes.
@@ -55,6 +64,13 @@ class RunData:
         Label tables of the parts, as many as there are parts.
     partitions : dict of scale to dict of survey to list of Path
         Of the catalogues; see `catalogue`.
+    comparison : astropy Table or None
+        The Cannon beside the translators; None also for runs without.
+    translators : dict of (survey, scale) to Path
+    held_out : dict of (survey, scale) to astropy Table
+        Training stars by translators that have not seen them.
+    timings : dict of case to dict of method to dict
+        Processor time; see `runfolder.RunFolder.spent`.
     summary : dict
         Of summary.json; empty if there is none.
     missing : list of str
@@ -75,6 +91,10 @@ class RunData:
     packed: dict[str, list[Path]] = field(default_factory=dict)
     labels: dict[str, list[Path]] = field(default_factory=dict)
     partitions: dict[str, dict[str, list[Path]]] = field(default_factory=dict)
+    comparison: Table | None = None
+    translators: dict[tuple[str, str], Path] = field(default_factory=dict)
+    held_out: dict[tuple[str, str], Table] = field(default_factory=dict)
+    timings: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
@@ -100,8 +120,9 @@ class RunData:
         run = cls(folder, *_settings(folder))
         run._read_tables()
         run._read_cases()
-        summary = run._read(SUMMARY, lambda path: json.loads(path.read_text("ascii")))
-        run.summary = summary if isinstance(summary, dict) else {}
+        run._read_translators()
+        summary = run._read(SUMMARY, read_json)
+        run.summary = {} if summary is None else summary
         run._list_parts()
         if not (folder / MANIFEST).is_file():
             run.missing.append(
@@ -193,13 +214,13 @@ class RunData:
         names = {PIPELINES: "differences.ecsv"}
         names |= {s: f"differences-{s}-scaled.ecsv" for s in self.surveys}
         for key, name in names.items():
-            table = self._read(name, _read_ecsv)
+            table = self._read(name, read_ecsv)
             if table is not None:
                 self.differences[key] = table
-        self.factors = self._read("factors.ecsv", _read_ecsv)
-        self.precision = self._read("precision.ecsv", _read_ecsv)
+        self.factors = self._read("factors.ecsv", read_ecsv)
+        self.precision = self._read("precision.ecsv", read_ecsv)
         meta = {} if self.precision is None else self.precision.meta
-        for key, fit in meta.get("fits", {}).items():
+        for key, fit in dict(meta.get("fits", {})).items():
             case, _, label = key.partition(" ")
             self.fits.setdefault(case, {})[label] = fit
 
@@ -220,12 +241,36 @@ class RunData:
             if table is not None:
                 self.validation[case] = table
 
+    def _read_translators(self):
+        """Read what there is of translators; a run need not have any."""
+        if (self.folder / TIMINGS).is_file():
+            self._read(TIMINGS, read_json)  # says so, if it is damaged
+            self.timings = read_timings(self.folder)
+        if (self.folder / COMPARISON).is_file():
+            self.comparison = self._read(COMPARISON, read_ecsv)
+        for way in permutations(self.surveys):
+            name = f"translators/{'-to-'.join(way)}"
+            if (self.folder / f"{name}.fits").is_file():
+                self.translators[way] = self.folder / f"{name}.fits"
+                held = self._read(f"{name}-held-out.fits", _reader(jobs.HELD_OUT))
+                if held is not None:
+                    self.held_out[way] = held
+
+    def _own_spectra(self, survey):
+        """Return the spectra files of a survey that is not packed, or none."""
+        try:
+            return [Path(name) for name in self.summary.get("spectra", {})[survey]]
+        except KeyError:
+            return []
+        except (AttributeError, TypeError) as error:
+            self.note(self.folder / SUMMARY, error)
+            return []
+
     def _list_parts(self):
         """List the packed parts and the partitions of the catalogues."""
         for survey in self.surveys:
             folder = self.folder / "packed" / survey
-            own = self.summary.get("spectra", {}).get(survey, [])
-            found = [self.folder / name for name in own]
+            found = [self.folder / name for name in self._own_spectra(survey)]
             if found or (found := sorted(folder.glob("part-*.fits"))):
                 self.packed[survey] = found
             else:
@@ -256,10 +301,12 @@ def _settings(folder):
             "the output.folder of a configuration that fastcannon run has started"
         )
     try:
-        found = json.loads(path.read_text(encoding="ascii"))
+        found = read_json(path)
         surveys, names = found["match.surveys"], found["labels.names"]
         texts = [isinstance(name, str) for name in (*surveys, *names)]
         if len(surveys) != 2 or not names or not all(texts):
+            raise ValueError(f"surveys {surveys}, labels {names}")
+        if not all(map(is_survey_name, surveys)):  # they are names of files
             raise ValueError(f"surveys {surveys}, labels {names}")
     except (OSError, ValueError, TypeError, LookupError) as error:
         raise InputError(
@@ -274,14 +321,9 @@ def _reader(kind):
     """Return the function that reads a table of a kind after checking it."""
 
     def read(path):
-        with fitsfiles.open_verified(path, kind, fitsfiles.TABLE_VERSION) as hdus:
-            return fitsfiles.hdu_to_table(hdus[kind])
+        return fitsfiles.read_table(path, kind)
 
     return read
-
-
-def _read_ecsv(path):
-    return Table.read(path, format="ascii.ecsv")
 
 
 def _read_columns(path, columns):

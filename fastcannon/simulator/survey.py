@@ -1,5 +1,6 @@
 """Two simulated surveys of one Galaxy, with all their files, in one call."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from . import (
 )
 from .instruments import apogee_flux, galah_flux
 
+UNFINISHED = ".unfinished"  # folder of what is not whole yet
 BLOCK = 25  # stars whose models are computed together
 LABELS = ("teff", "logg", "fe_h", "alpha_fe", "mg_fe", "vmicro", "vbroad")
 ENTRY_COLUMNS = (
@@ -46,7 +48,7 @@ def simulate(folder, n_stars, overlap=None, seed=0, processes=None, progress=Non
     Parameters
     ----------
     folder : str or Path
-        Made if absent; must be empty.
+        Made if absent; must be empty, or hold what a stopped simulation left.
     n_stars : int
         Of each survey.
     overlap : int, optional
@@ -75,9 +77,12 @@ def simulate(folder, n_stars, overlap=None, seed=0, processes=None, progress=Non
     seed = check_whole(seed, "seed", 0)
     overlap = default_overlap(n_stars) if overlap is None else overlap
     processes = thread_count(processes)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    whole, folder = folder, folder / UNFINISHED
+    if whole.is_dir() and [*whole.iterdir()] == [folder]:
+        shutil.rmtree(folder)  # of a simulation that was stopped
+    if whole.exists() and (not whole.is_dir() or any(whole.iterdir())):
         raise InputError(
-            f"{folder} is there already and not an empty folder; surveys are "
+            f"{whole} is there already and not an empty folder; surveys are "
             "simulated into a new one: remove it or give another"
         )
     stars = galaxy.draw(n_stars, overlap, stream(seed, GALAXY))
@@ -90,9 +95,12 @@ def simulate(folder, n_stars, overlap=None, seed=0, processes=None, progress=Non
         *_galah_jobs(folder, stars, spectra, seed),
     ]
     files = _run(jobs, processes, progress or (lambda count: None))
+    for path in list(folder.iterdir()):
+        path.rename(whole / path.name)
+    folder.rmdir()
     # Last: where there is a configuration, the surveys are whole.
     configuration = catalogue_files.configuration()
-    catalogue_files.write_text(folder / catalogue_files.CONFIGURATION, configuration)
+    catalogue_files.write_text(whole / catalogue_files.CONFIGURATION, configuration)
     return {
         "stars": len(stars),
         "entries": len(entries),

@@ -156,7 +156,7 @@ def read_groups(survey, groups, options):
         except InputError:
             raise
         except OSError as error:
-            yield Refused(path, f"cannot be read now: {error.strerror}", True)
+            yield Refused(path, f"cannot be read now: {error.strerror or error}", True)
         except Exception as error:
             # A file that no one thought of must not end a night's run.
             reason = f"unexpected {type(error).__name__} ({error}); please report it"

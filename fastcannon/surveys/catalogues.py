@@ -1,6 +1,7 @@
 """Columns of survey catalogues, found by our names: what all surveys share."""
 
 import re
+import warnings
 from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
@@ -8,6 +9,7 @@ from typing import NamedTuple
 import fitsio
 import numpy as np
 from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import FileFormatError, InputError
 
@@ -108,7 +110,7 @@ class Columns:
             values = np.where(values == "", "nan", values)
         try:
             values = np.ma.filled(values.astype(np.float64), np.nan)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise self.refuse(
                 ours, f"one number per row for {ours} ({error})"
             ) from None
@@ -164,7 +166,14 @@ def read_columns(path, candidates, needed, given=None):
             found = _find(where, file[1].get_rec_dtype()[0], candidates, needed)
             names = sorted({source.name for source in found.values()})
             return Columns(where, file[1].read(columns=names), found)
-    except OSError as error:
+    except (FileFormatError, InputError):
+        raise
+    except UnicodeDecodeError as error:
+        raise FileFormatError(
+            f"{where}: a column of text holds {error.object!r}, which is no ASCII; the "
+            "file may be damaged, fetch it again, or mend this text"
+        ) from error
+    except Exception as error:  # CFITSIO's reader raises whatever a header makes it
         raise FileFormatError(
             f"{where}: no table can be read: {fits_reason(error)}; the file may be "
             "damaged or cut short, fetch it again"
@@ -174,7 +183,10 @@ def read_columns(path, candidates, needed, given=None):
 def _read_csv(path):
     """Return the table of a CSV file, whole."""
     try:
-        table = Table.read(path, format="ascii.csv")
+        with warnings.catch_warnings():
+            # A column of too large numbers is read as text, and refused if it is used.
+            warnings.simplefilter("ignore", AstropyWarning)
+            table = Table.read(path, format="ascii.csv")
     except (ValueError, UnicodeDecodeError) as error:
         raise FileFormatError(
             f"{path}: no CSV table can be read ({error}); fetch it again"

@@ -115,7 +115,7 @@ def _whole(found, name, missing=0):
         values = np.where(values == "", str(missing), values)
     try:
         return np.ma.filled(values.astype(np.int64), missing)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise found.refuse(name, f"whole numbers for {name} ({error})") from None
 
 

@@ -33,7 +33,9 @@ def read_columns(table, names):
         A column is not there or does not hold one number per row.
     """
     values = _columns(table, names)
-    single = values.astype(np.float32)  # 99.9 in single precision is another number
+    with np.errstate(over="ignore"):
+        # 99.9 in single precision is another number
+        single = values.astype(np.float32)
     missing = (values < LOWEST) | np.isin(single, np.array(FILLS, dtype=np.float32))
     values[missing] = np.nan
     return values

@@ -3,7 +3,7 @@
 from dataclasses import fields
 
 from ..errors import InputError
-from ..subcommands import add_command
+from ..subcommands import add_command, say
 
 EXAMPLES = {
     "train": """\
@@ -220,7 +220,7 @@ def _train(arguments):
     with _progress(arguments, None, "epochs") as bar:
         translator.train(table, lambda done: bar.update(done - bar.n))
     translator.write(arguments.output)
-    print(*summary_lines(translator, table), sep="\n")
+    say("\n".join(summary_lines(translator, table)))
     trained = translator.trained
     _say(
         arguments,
@@ -270,7 +270,7 @@ def _validate(arguments):
     translator, table = _open(arguments)
     found, flags = compare(translator, table)
     _report(arguments, comparison_lines(found), found, "comparison")
-    print(f"flagged: {flags_text(flags)}")
+    say(f"flagged: {flags_text(flags)}")
     if write_pictures:
         for path in write_pictures(translator, table, arguments.figures):
             _say(arguments, str(path))
@@ -310,12 +310,11 @@ def _open(arguments):
 def _report(arguments, lines, table, what):
     """Print a table, and write it as ECSV if asked to."""
     from ..cli import _say
-    from ..fitsfiles import atomic_path
+    from ..textfiles import write_ecsv
 
-    print(*lines, sep="\n")
+    say("\n".join(lines))
     if arguments.output:
-        with atomic_path(arguments.output) as temporary:
-            table.write(temporary, format="ascii.ecsv")
+        write_ecsv(arguments.output, table)
         _say(arguments, f"{arguments.output}: {what}")
 
 

@@ -1,5 +1,7 @@
 """Errors and prediction intervals, made true on stars that were held out."""
 
+from numbers import Real
+
 import numpy as np
 from scipy.optimize import brentq
 
@@ -112,7 +114,7 @@ def half_width(scores, level):
     ------
     InputError
     """
-    if not 0 < level < 1:
+    if not (isinstance(level, Real) and 0 < level < 1):
         raise InputError(f"level is {level!r}; a number between 0 and 1 is expected")
     rank = int(np.ceil(level * (len(scores) + 1)))
     if rank > len(scores):

@@ -1,0 +1,156 @@
+"""Coverage-guided fuzz of every reader: python -m bench.fuzz [TARGET ...].
+
+Each target gives a damaged file to a reader (atheris, libFuzzer): it must be read, or
+refused with a FastcannonError, within seconds and within MEMORY. Files with checksums
+are stamped again, so that a fault behind them is reached. What breaks a target stays
+in fuzz/found as the bytes of edits, which --file FILE repeats.
+
+pip install atheris (Linux, Python 3.11 to 3.13)
+"""
+
+import argparse
+import json
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+
+FOLDER = Path("fuzz")
+MEMORY = 300e6  # bytes that one file, of at most 1 MB, may take
+ADDRESSES = 6 * 2**30  # beyond it memory cannot be had: a MemoryError is a finding
+SECONDS = 10  # of one file
+KEPT = 200  # bytes of edits: up to 25 edits
+TEXT_KEPT = 4000
+
+
+def main():
+    """Run targets one after the other, and print what they did."""
+    parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description=__doc__)
+    parser.add_argument("targets", nargs="*", metavar="TARGET")
+    parser.add_argument("--minutes", type=float, default=1.0, help="of each target")
+    parser.add_argument("--one", metavar="TARGET", help=argparse.SUPPRESS)
+    parser.add_argument("--work", help=argparse.SUPPRESS)
+    parser.add_argument("--file", metavar="FILE", help="repeat one finding")
+    options = parser.parse_args()
+    if options.one:
+        return fuzz(options.one, options.minutes, options.file, options.work)
+    from .fuzz_targets import TARGETS
+
+    rows = []
+    for target in options.targets or TARGETS:
+        rows.append(run(target, options.minutes, options.file))
+        print("{target:<12} {executions:>10,} {edges:>6} {finding}".format(**rows[-1]))
+    FOLDER.mkdir(exist_ok=True)
+    (FOLDER / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+    return int(any(row["finding"] for row in rows))
+
+
+def run(target, minutes, file):
+    """Run one target in a process of its own; return what it did."""
+    command = [sys.executable, "-m", "bench.fuzz", "--one", target]
+    command += ["--minutes", str(minutes), *(["--file", file] if file else [])]
+    before = processor_time()
+    with tempfile.TemporaryDirectory(dir=scratch_home()) as work:
+        done = subprocess.run(
+            [*command, "--work", work],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    said = done.stdout
+    finding = ""
+    if done.returncode:
+        errors = re.findall(r"Python exception: ===\n(.+)|(ERROR: libFuzzer.+)", said)
+        finding = "".join(errors[0]) if errors else f"exit {done.returncode}"
+        (FOLDER / f"{target}.log").write_text(said)
+    return {
+        "target": target,
+        "executions": last_number(r"stat::number_of_executed_units:\s*(\d+)", said)
+        or last_number(r"#(\d+)", said),
+        "edges": last_number(r"cov: (\d+)", said),
+        "cpu_seconds": round(processor_time() - before),
+        "finding": finding,
+    }
+
+
+def processor_time():
+    """Return the processor time of all targets so far, seconds."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def last_number(pattern, text):
+    """Return the last number that the pattern finds, 0 if none."""
+    return int((re.findall(pattern, text) or [0])[-1])
+
+
+def fuzz(target, minutes, file, work):
+    """Fuzz one target in this process; libFuzzer ends it."""
+    import atheris
+
+    # Numba cannot compile what is instrumented.
+    kernels = Path(__file__).parents[1] / "kernels"
+    without = [f"fastcannon.kernels.{path.stem}" for path in kernels.glob("*.py")]
+    with atheris.instrument_imports(["fastcannon"], ["fastcannon.kernels", *without]):
+        from .fuzz_targets import TARGETS, Seeds
+
+    warnings.simplefilter("ignore")
+    found = FOLDER / "found" / target
+    corpus = FOLDER / "corpus" / target
+    for folder in (found, corpus):
+        folder.mkdir(parents=True, exist_ok=True)
+    read = TARGETS[target]
+    seeds = Seeds(work)
+    read(seeds, b"")  # compiles the kernels, loads what is loaded late
+    resource.setrlimit(resource.RLIMIT_AS, (ADDRESSES, ADDRESSES))
+
+    def one(data):
+        guarded(read, seeds, data)
+
+    arguments = [
+        *("fuzz", f"-artifact_prefix={found}/", f"-timeout={SECONDS}"),
+        *("-rss_limit_mb=3000", f"-max_len={TEXT_KEPT if read.is_text else KEPT}"),
+    ]
+    if file:
+        arguments.append(file)
+    else:
+        arguments += [f"-max_total_time={round(60 * minutes)}", "-print_final_stats=1"]
+        arguments += ["-len_control=0", str(corpus)]
+        if read.is_text:
+            (corpus / "seed").write_bytes(seeds.content(read.name))
+    atheris.Setup(arguments, one)
+    atheris.Fuzz()
+    return 0
+
+
+def guarded(read, seeds, data):
+    """Read damaged bytes; anything but a FastcannonError is a finding."""
+    from fastcannon.errors import FastcannonError
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    try:
+        read(seeds, data)
+    except FastcannonError as error:
+        cause = error
+        while cause is not None:
+            if isinstance(cause, MemoryError):
+                raise AssertionError(f"memory for a header's word: {error}") from error
+            cause = cause.__cause__
+    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    if grown > MEMORY:
+        raise AssertionError(f"one file took {grown / 1e6:.0f} MB")
+
+
+def scratch_home():
+    """Return a folder in memory, where there is one."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

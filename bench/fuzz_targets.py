@@ -1,0 +1,223 @@
+"""What bench.fuzz and tests/test_fuzz_files.py give to each reader."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from fastcannon import CannonModel, surveys
+from fastcannon.catalogue_files import read_partition
+from fastcannon.censors import read_windows
+from fastcannon.cluster_files import read_literature, read_members
+from fastcannon.config import read_config
+from fastcannon.describe import describe
+from fastcannon.isochrones import read_isochrones
+from fastcannon.packed import PackedSurvey
+from fastcannon.spectra import SpectraFile
+from fastcannon.surveys import apogee, galah
+from fastcannon.surveys.base import Group
+from fastcannon.translate import Translator, tables
+
+from . import fuzz_seeds as seeds_of
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from damage import damaged, stamped
+
+TARGETS = {}
+
+
+class Seeds:
+    """Good files, made when one is asked for, and the place of damaged ones."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self._made = {}
+
+    def content(self, name):
+        """Return the bytes of a good file."""
+        if name not in self._made:
+            path = self.folder / name
+            if not path.exists():
+                makers = {
+                    "translator.fits": seeds_of.write_translator,
+                    "allStar.fits": seeds_of.write_surveys,
+                    "galah.fits": seeds_of.write_surveys,
+                    "apogee": seeds_of.write_surveys,
+                    "arms": seeds_of.write_surveys,
+                }
+                text = name in seeds_of.TEXTS
+                makers.get(name, seeds_of.write_texts if text else seeds_of.write_fits)(
+                    self.folder
+                )
+            self._made[name] = path.read_bytes()
+        return self._made[name]
+
+    def spectra(self, pattern):
+        """Return the good spectra of a survey."""
+        if not any(self.folder.glob(pattern)):
+            seeds_of.write_surveys(self.folder)
+        return sorted(self.folder.glob(pattern))
+
+    def put(self, name, content):
+        """Write a damaged file; return its path."""
+        path = self.folder / "damaged" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+
+def target(name, file, is_text=False, stamp=True):
+    """Make a target of a function of a path: it gets the file damaged by the edits."""
+
+    def decorate(use):
+        def read(seeds, data):
+            if is_text:
+                content = data or seeds.content(file)
+            else:
+                content = damaged(seeds.content(file), data)
+                content = stamped(content) if stamp else content
+            use(seeds.put(file, content))
+
+        read.is_text, read.name = is_text, file
+        TARGETS[name] = read
+        return use
+
+    return decorate
+
+
+@target("model", "model.fits")
+def use_model(path):
+    model = CannonModel.read(path)
+    describe(path)
+    n_pixels = len(model.s2)
+    if n_pixels <= 10_000:
+        flux = np.ones((2, n_pixels), np.float32)
+        model.infer(flux, 1e4 * flux, starts=3, threads=1)
+        if model.normaliser is not None:
+            model.normaliser.apply(flux, flux, threads=1)
+
+
+@target("spectra", "stars.fits")
+def use_spectra(path):
+    with SpectraFile(path) as spectra:
+        use_rows(spectra)
+        describe(path)
+
+
+def use_rows(spectra):
+    """Read all that a spectra file offers."""
+    _ = spectra.wavelength, spectra.stars, spectra.ids(0, 3)
+    for name in ("id", "snr"):
+        spectra.column(name, default=0.0)
+    for _ in spectra.blocks(7):
+        pass
+
+
+@target("packed", "part-00000.fits")
+def use_packed(path):
+    with PackedSurvey([path]) as packed:
+        use_rows(packed)
+        packed.rows(["star 1"])
+        packed.read(np.arange(min(3, packed.n_stars)))
+        _ = packed.parts[0].refused
+
+
+@target("labels", "labels.fits")
+def use_labels(path):
+    describe(path)
+
+
+@target("translator", "translator.fits")
+def use_translator(path):
+    translator = Translator.read(path)
+    describe(path)
+    table = Table({name: np.full(3, 4000.0) for name in translator.inputs})
+    for name in translator.trained.inputs.errors:
+        if name:
+            table[name] = np.full(3, 10.0)
+    translator.apply(table, threads=1)
+    translator.summary()
+
+
+@target("partition", "part.parquet", stamp=False)
+def use_partition(path):
+    read_partition(path)
+
+
+@target("table", "galah.fits", stamp=False)
+def use_table(path):
+    for part in tables.open_table(path):
+        tables.read_rows(part, part.names, 0, 2)
+
+
+@target("allstar", "allStar.fits", stamp=False)
+def use_allstar(path):
+    apogee.read_catalogue(path)
+
+
+@target("allspec", "galah.fits", stamp=False)
+def use_allspec(path):
+    galah.read_catalogue(path)
+
+
+@target("csv", "catalogue.csv", is_text=True)
+def use_csv(path):
+    galah.read_catalogue(path)
+
+
+@target("config", "config.toml", is_text=True)
+def use_config(path):
+    read_config(path)
+
+
+@target("members", "members.csv", is_text=True)
+def use_members(path):
+    read_members(path)
+
+
+@target("literature", "literature.csv", is_text=True)
+def use_literature(path):
+    read_literature(path)
+
+
+@target("windows", "windows.csv", is_text=True)
+def use_windows(path):
+    read_windows(path)
+
+
+@target("isochrones", "isochrone.dat", is_text=True)
+def use_isochrones(path):
+    read_isochrones(path)
+
+
+def read_apogee(seeds, data):
+    """Read an apStar file with its visits."""
+    (good,) = seeds.spectra("a[ps]Star-*.fits")
+    path = seeds.put(good.name, damaged(seeds.content(good.name), data))
+    found = next(
+        surveys.read_groups(apogee, [Group("a", (str(path),))], {"visits": True})
+    )
+    refuse_surprise(found)
+
+
+def read_galah(seeds, data):
+    """Read four arms, one of them damaged."""
+    good = seeds.spectra("1*.fits")
+    paths = [str(path) for path in good]
+    which = data[0] % 4 if data else 0
+    content = damaged(seeds.content(good[which].name), data[1:])
+    paths[which] = str(seeds.put(good[which].name, content))
+    group = Group(good[0].name[:15], tuple(paths))
+    refuse_surprise(next(surveys.read_groups(galah, [group], {})))
+
+
+def refuse_surprise(found):
+    """Raise where a file was refused for a reason that no one thought of."""
+    if not isinstance(found, list) and found.reason.startswith("unexpected"):
+        raise AssertionError(found.reason)
+
+
+for _name, _read in (("apogee", read_apogee), ("galah", read_galah)):
+    _read.is_text, _read.name = False, _name
+    TARGETS[_name] = _read

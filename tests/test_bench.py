@@ -1,0 +1,157 @@
+"""The gate of the benchmarks: what is slower is told, what only seems so is not."""
+
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastcannon import kernels
+
+
+@pytest.fixture(autouse=True)
+def root(monkeypatch):
+    """The benchmarks stand in the repository, and are not installed."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1])
+
+
+@pytest.fixture
+def compare():
+    return importlib.import_module("bench.compare")
+
+
+OLD = {"gate.clean_rows": 0.03, "folds.weigh": 1.3, "inference, K = 6": 1.4}
+
+
+class Machine:
+    """Ratios that are those of before, times factors that follow one another.
+
+    Attributes
+    ----------
+    asked : list of list of str
+        What was measured.
+    """
+
+    def __init__(self, **factors):
+        self._factors = {name: list(values) for name, values in factors.items()}
+        self.asked = []
+
+    def measure(self, names):
+        self.asked.append(names)
+        found = {}
+        for name in names:
+            factors = self._factors.get(name.partition(".")[0], [1.0])
+            found[name] = OLD[name] * (
+                factors.pop(0) if len(factors) > 1 else factors[0]
+            )
+        return found
+
+
+def settled(compare, **factors):
+    machine = Machine(**factors)
+    new, counts = compare.settle(machine.measure, OLD, compare.FACTOR)
+    return compare.slower(new, OLD, compare.FACTOR), counts, machine.asked
+
+
+def test_what_is_as_fast_is_measured_once(compare):
+    slow, counts, asked = settled(compare, gate=[1.14], folds=[0.5])
+    assert slow == [] and set(counts.values()) == {1} and len(asked) == 1
+
+
+@pytest.mark.parametrize("factor, is_slow", [(1.14, False), (1.16, True), (9, True)])
+def test_the_gate_is_at_fifteen_per_cent(compare, factor, is_slow):
+    slow, counts, asked = settled(compare, folds=[factor])
+    assert slow == (["folds.weigh"] if is_slow else [])
+    assert counts["folds.weigh"] == (compare.TRIES if is_slow else 1)
+    assert asked[1:] == [["folds.weigh"]] * (counts["folds.weigh"] - 1)
+
+
+def test_one_bad_moment_is_no_alarm(compare):
+    slow, counts, _ = settled(compare, gate=[5.0, 1.0, 1.0], folds=[1.2, 1.0])
+    assert slow == []
+    assert counts == {"gate.clean_rows": 3, "folds.weigh": 2, "inference, K = 6": 1}
+
+
+def test_one_good_moment_hides_nothing(compare):
+    slow, counts, _ = settled(compare, gate=[1.4, 1.4, 0.8, 1.4, 1.4])
+    assert slow == ["gate.clean_rows"] and counts["gate.clean_rows"] == compare.TRIES
+
+
+def test_false_alarms_and_misses_at_the_noise_of_a_busy_machine(compare):
+    rng = np.random.default_rng(0)
+    noise = np.exp(rng.normal(0, 0.08, (2, 300, compare.TRIES)))  # 8 % a measurement
+    alarms = sum(bool(settled(compare, folds=one)[0]) for one in noise[0])
+    caught = sum(bool(settled(compare, folds=1.4 * one)[0]) for one in noise[1])
+    assert alarms == 0 and caught >= 295  # of 300: measured 0 and 300
+
+
+def test_the_table_says_what_is_slower(compare):
+    new = {"gate.clean_rows": 0.06, "folds.weigh": 1.3}
+    counts = {"gate.clean_rows": 5, "folds.weigh": 1}
+    head, first, second = compare.report(new, OLD, counts, 1.15)
+    assert "new/old" in head
+    assert "2.00" in first and first.endswith("measured 5 times  SLOWER")
+    assert second.endswith("1.00")
+
+
+@pytest.fixture
+def command(compare, monkeypatch, tmp_path):
+    """The command with a made-up machine and baseline; returns a function to run it."""
+    measure = importlib.import_module("bench.measure")
+    results = importlib.import_module("bench.results")
+    path = tmp_path / "baseline.json"
+    monkeypatch.setattr(compare, "BASELINE", path)
+    monkeypatch.setattr(measure, "CASES", dict.fromkeys(list(OLD)[:2]))
+    monkeypatch.setattr(measure, "WHOLE", dict.fromkeys(list(OLD)[2:]))
+
+    def run(*arguments, processor="fast", **factors):
+        monkeypatch.setattr(results, "processor", lambda: processor)
+        monkeypatch.setattr(measure, "Bench", lambda: Machine(**factors))
+        return compare.main(arguments)
+
+    return run
+
+
+def test_the_command_ends_with_its_verdict(command, compare, capsys):
+    assert command("--update") == 0
+    record = json.loads(compare.BASELINE.read_text())
+    assert record["ratios"] == OLD and record["machine"] == "fast"
+    assert set(record["versions"]) == {"python", *compare.PACKAGES}
+    assert command() == 0
+    assert "0 of 3 slower by more than 1.15, on fast" in capsys.readouterr().out
+    assert command(gate=[1.3]) == 1
+    assert "1 of 3 slower" in capsys.readouterr().out
+    assert command("folds", gate=[1.3]) == 0  # only those that were named
+    assert "0 of 1 slower" in capsys.readouterr().out
+    assert command(gate=[1.3], processor="other") == 0
+    assert "than 1.5, on other\nthe baseline is of fast" in capsys.readouterr().out
+
+
+def test_a_baseline_of_other_cases_is_refused(command, compare):
+    for text in (None, "{", '{"ratios": {}}'):
+        if text is not None:
+            compare.BASELINE.write_text(text)
+        with pytest.raises(SystemExit, match="is no baseline"):
+            command()
+    compare.write_baseline(compare.BASELINE, "fast", {"gate.clean_rows": 1.0})
+    with pytest.raises(
+        SystemExit, match=r"differ in \['folds.weigh', 'infer.*--update"
+    ):
+        command()
+
+
+def test_every_public_kernel_is_measured_and_in_the_baseline(compare):
+    public = set()
+    for file in pkgutil.iter_modules(kernels.__path__):
+        module = importlib.import_module(f"{kernels.__name__}.{file.name}")
+        for name, value in vars(module).items():
+            here = getattr(value, "__module__", None) == module.__name__
+            if here and hasattr(value, "py_func") and not name.startswith("_"):
+                public.add(f"{file.name}.{name}")
+    measure = importlib.import_module("bench.measure")
+    assert public == set(measure.CASES)
+    _, _, ratios = compare.read_baseline(compare.BASELINE)
+    assert set(ratios) == public | set(measure.WHOLE)
+    assert all(ratio > 0 for ratio in ratios.values())

@@ -1,0 +1,54 @@
+"""Links and names of the documentation, without building it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import fastcannon
+from fastcannon import kernels
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "kernels" / "README.md"]
+)
+API = "\n".join(path.read_text() for path in (ROOT / "docs" / "api").glob("*.rst"))
+
+
+def without_code(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(path):
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    found = set()
+    for heading in re.findall(r"^#+ (.*)$", without_code(path.read_text()), re.M):
+        plain = re.sub(r"[^\w\- ]", "", heading.lower())
+        found.add(plain.replace(" ", "-"))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    if "_build" in page.parts:
+        pytest.skip("a page that was made")
+    text = re.sub(r"`[^`]*`", "", without_code(page.read_text()))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"https?:|mailto:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if there.name == "derivations.md":  # includes the README of the kernels
+            there = ROOT / "kernels" / "README.md"
+        assert there.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(there), f"{page.name}: #{anchor}"
+
+
+def test_the_api_pages_have_every_public_name():
+    modules = set(fastcannon._MODULES)
+    for name in set(fastcannon.__all__) - modules:
+        assert re.search(rf":: {name}$", API, re.M), f"{name} is on no page of docs/api"
+    shown = set(re.findall(r"automodule:: fastcannon\.kernels\.(\w+)", API))
+    for name in kernels.__all__:
+        home = getattr(kernels, name).__module__.rpartition(".")[2]
+        assert home in shown, f"{home}.py ({name}) is not on docs/api/kernels.rst"
