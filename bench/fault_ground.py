@@ -29,8 +29,10 @@ folds = 3
 starts = 2
 """
 # The program, which allows such small parts here.
+# Ctrl-C is ignored in programs that shells start in the background, unless undone.
 PROGRAM = f"""
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from fastcannon import config
 from fastcannon.cli import main
 config.PART_STEP = {PART}
@@ -78,14 +80,14 @@ class Command:
     seconds: float
 
 
-def program(arguments):
-    """Return the command line of the program."""
-    return [sys.executable, "-c", PROGRAM, *map(str, arguments)]
+def program(arguments, first=""):
+    """Return the command line of the program; ``first`` is code before all of it."""
+    return [sys.executable, "-c", first + PROGRAM, *map(str, arguments)]
 
 
-def ended(arguments, **options):
+def ended(arguments, first=""):
     """Run the program to its end; return what subprocess.run returns, with texts."""
-    return subprocess.run(program(arguments), capture_output=True, text=True, **options)
+    return subprocess.run(program(arguments, first), capture_output=True, text=True)
 
 
 def contents(folder):

@@ -119,7 +119,6 @@ def stop(arguments, moment, what):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_hear_interrupts,
     )
     try:
         process.communicate(timeout=moment)
@@ -129,11 +128,6 @@ def stop(arguments, moment, what):
         _, said = process.communicate()
         return _judged(process.returncode, said, what)
     return False, []
-
-
-def _hear_interrupts():
-    """Undo what shells do to programs in the background: Ctrl-C is ignored there."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _judged(code, said, what):

@@ -1,7 +1,6 @@
 """Full disks, files that change while they are read, lost workers, two at a time."""
 
 import os
-import resource
 import shutil
 import subprocess
 import time
@@ -16,6 +15,7 @@ from fastcannon.spectra import SpectraFile
 from .fault_ground import contents, ended, halves, program, temporaries
 from .fault_kills import DONE
 
+LIMIT = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))\n"
 SHARES = (0.02, 0.2, 0.4, 0.6, 0.8, 0.95)  # of what a command writes
 KEPT, FITS = "one line, nothing half, resumed", "it fitted"
 
@@ -110,12 +110,8 @@ def fill_files(command, out, largest):
     -------
     Full
     """
-
-    def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
-
     arguments = command.prepare(out)
-    done = ended(arguments, preexec_fn=limit)
+    done = ended(arguments, LIMIT.format(largest))
     if done.returncode in DONE:
         return Full(command.name, largest, FITS)
     wrong = refused_well(done) + halves(out, command.expected) + temporaries(out)

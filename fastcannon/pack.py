@@ -30,6 +30,7 @@ from .textfiles import write_ecsv
 STARS_PER_PART = 4096
 PLAN_VERSION = 2  # to be raised when the same inputs give other bytes
 REFUSED_LIST = "refused.ecsv"
+TEMPORARY = ".part-*.tmp"  # what `fitsfiles.atomic_path` writes to
 RETRY = "RETRY"  # keyword: an input could not be read, but perhaps another time
 SHOWN_IDS = 3
 _BLOCK = 64  # groups in memory at a time
@@ -121,8 +122,11 @@ def pack(
         todo = [part for part in parts if not _finished(part)]
         advance = progress or (lambda count: None)
         advance(_n_groups(parts) - _n_groups(todo))
-        with nullcontext(run) if run else open_workers(processes) as work:
-            work(pack_part, todo, lambda part: advance(len(part.groups)))
+        try:
+            with nullcontext(run) if run else open_workers(processes) as work:
+                work(pack_part, todo, lambda part: advance(len(part.groups)))
+        finally:
+            _remove(folder.glob(TEMPORARY))  # of workers that were told to stop
         packing = _summary(parts, len(parts) - len(todo))
         _write_refused(folder / REFUSED_LIST, packing.refused)
     return packing
@@ -266,10 +270,13 @@ def _sweep(folder, parts):
     there = set(folder.glob("part-*.fits"))
     for path in there:
         _check_own(path, parts[0].survey)
-    for path in set(folder.glob(".part-*.tmp")) | there - {
-        Path(part.path) for part in parts
-    }:
-        path.unlink()
+    _remove(folder.glob(TEMPORARY))
+    _remove(there - {Path(part.path) for part in parts})
+
+
+def _remove(paths):
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def _check_own(path, survey):
