@@ -28,7 +28,7 @@ WRITE = """
 import sys, time
 from fastcannon.catalogue import COLUMNS
 from fastcannon.catalogue_files import write_catalogue
-from fastcannon.fitsfiles import scan
+from fastcannon.fitsheaders import scan
 partition, path, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 start = time.perf_counter()
 write_catalogue(path, [partition] * count, COLUMNS, {})

@@ -22,7 +22,7 @@ from fastcannon.parts import (
 )
 from fastcannon.repeats import Decay
 from fastcannon.scheduler import open_workers
-from fastcannon.spectra import write_spectra
+from fastcannon.spectrawriter import write_spectra
 from fastcannon.surveys import apogee, galah
 
 from .clock import gram_task, unit_task

@@ -9,7 +9,8 @@ from fastcannon import CannonModel, jobs
 from fastcannon.catalogue_files import write_partition
 from fastcannon.normalise import Normaliser
 from fastcannon.simulator import simulate
-from fastcannon.spectra import SpectraFile, SpectraWriter, write_spectra
+from fastcannon.spectra import SpectraFile
+from fastcannon.spectrawriter import SpectraWriter, write_spectra
 from fastcannon.translate import Settings, Translator
 
 NAMES = ("teff", "logg")

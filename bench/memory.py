@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastcannon.spectra import SpectraWriter
+from fastcannon.spectrawriter import SpectraWriter
 
 from .results import at_most
 

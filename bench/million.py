@@ -13,7 +13,7 @@ import threading
 import time
 from pathlib import Path
 
-from fastcannon.fitsfiles import scan
+from fastcannon.fitsheaders import scan
 from fastcannon.simulator import simulate
 
 from .results import at_most, only, table

@@ -16,12 +16,7 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from fastcannon.catalogue_files import read_partition, write_partition
-from fastcannon.fitsfiles import (
-    TABLE_VERSION,
-    hdu_to_table,
-    open_verified,
-    write_table,
-)
+from fastcannon.fitsfiles import TABLE_VERSION, hdu_to_table, open_verified, write_table
 from fastcannon.jobs import LABELS
 
 from .results import at_most

@@ -23,7 +23,7 @@ from fastcannon.simulator import (
     scales,
     simulate,
 )
-from fastcannon.spectra import write_spectra
+from fastcannon.spectrawriter import write_spectra
 from fastcannon.surveys import apogee, galah
 
 from .clock import interleave, unit_task

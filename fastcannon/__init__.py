@@ -23,7 +23,7 @@ _PLACES = {
     "SpectraFile": "spectra",
     "TrainingWarning": "errors",
     "WriteError": "errors",
-    "write_spectra": "spectra",
+    "write_spectra": "spectrawriter",
 }
 
 _MODULES = ("continuum", "surveys")

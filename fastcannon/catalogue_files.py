@@ -15,7 +15,8 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from . import fitsfiles
+from . import fitsfiles, fitsheaders
+from .atomic import atomic_path
 from .catalogue import Column, dress
 from .errors import FileFormatError, InputError
 
@@ -50,7 +51,7 @@ def write_partition(path, table, facts):
     ------
     InputError
         pyarrow is absent, a column is masked or no plain one of text or numbers, or
-        the facts are not JSON; see also `fitsfiles.atomic_path`.
+        the facts are not JSON; see also `atomic_path`.
     """
     arrow, parquet = _pyarrow()
     described = [_column(table, name) for name in table.colnames]
@@ -73,7 +74,7 @@ def write_partition(path, table, facts):
         for column in described
     ]
     made = arrow.Table.from_arrays(arrays, schema=schema)
-    with fitsfiles.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         parquet.write_table(
             made, temporary, compression=_COMPRESSION, write_page_checksum=True
         )
@@ -146,29 +147,29 @@ def write_catalogue(path, partitions, columns, header):
         A partition is damaged or has other columns.
     InputError
         The header cannot be written; see also `read_partition` and
-        `fitsfiles.atomic_path`.
+        `atomic_path`.
     """
     primary = _primary_header(path, header)
     empty = dress(Table({c.name: np.empty(0, c.dtype) for c in columns}), columns)
     expected = [_column(empty, name) for name in empty.colnames]
     n_rows = sum(map(_row_count, partitions))
     extension = _table_header(empty, expected, n_rows)
-    fitsfiles.reserve_checksum(extension)
-    with fitsfiles.atomic_path(path) as temporary:
+    fitsheaders.reserve_checksum(extension)
+    with atomic_path(path) as temporary:
         with open(temporary, "wb") as handle:
             for one in (primary, extension):
-                handle.write(fitsfiles.header_bytes(one))
+                handle.write(fitsheaders.header_bytes(one))
             for partition in partitions:
                 records = _records(partition, expected)
                 n_rows -= len(records)
                 handle.write(records.data)
-            handle.write(bytes(-handle.tell() % fitsfiles.BLOCK))
+            handle.write(bytes(-handle.tell() % fitsheaders.BLOCK))
         if n_rows:
             raise FileFormatError(
                 f"{path}: partitions changed while they were read ({-n_rows:+d} rows); "
                 "is another run writing them? Run again"
             )
-        fitsfiles.stamp_checksums(temporary)
+        fitsheaders.stamp_checksums(temporary)
 
 
 def write_manifest(path, folder, without=(), run=None):
@@ -191,7 +192,7 @@ def write_manifest(path, folder, without=(), run=None):
     ------
     InputError
         The folder does not exist, or the name of a file has a line break or a
-        backslash; see also `fitsfiles.atomic_path`.
+        backslash; see also `atomic_path`.
     """
     home = Path(path).resolve().parent
     if not Path(folder).is_dir():
@@ -213,7 +214,7 @@ def write_manifest(path, folder, without=(), run=None):
     paths = [files[name] for name in names]
     sums = run(_sha256, paths) if run else map(_sha256, paths)
     lines = (f"{one}  {name}\n" for one, name in zip(sums, names, strict=True))
-    with fitsfiles.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(os.fsencode("".join(lines)))
 
 
@@ -352,8 +353,8 @@ def _digest(text, described, n_rows):
 def _primary_header(path, header):
     """Return the primary header with the cards given."""
     made = fits.PrimaryHDU().header
-    fitsfiles.identify(made, KIND, CATALOGUE_VERSION, 2)
-    fitsfiles.reserve_checksum(made)
+    fitsheaders.identify(made, KIND, CATALOGUE_VERSION, 2)
+    fitsheaders.reserve_checksum(made)
     own = set(made)
     for keyword, value in header.items():
         try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from .checks import check_wavelength
 from .errors import FileFormatError, InputError
-from .fitsfiles import read_any
+from .usertables import read_any
 from .wavelengths import MEDIA, convert
 
 COLUMNS = ("element", "start", "end", "medium")

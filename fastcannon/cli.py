@@ -267,7 +267,7 @@ def _train(arguments):
 
 def _validate(arguments):
     from . import jobs
-    from .fitsfiles import atomic_path
+    from .atomic import atomic_path
     from .spectra import SpectraFile
 
     for path in (arguments.output, arguments.figure):

@@ -4,7 +4,7 @@ import numpy as np
 from astropy.table import Table
 
 from .errors import FileFormatError
-from .fitsfiles import read_any
+from .usertables import read_any
 
 IDS = ("dr3_source_id", "dr2_source_id", "survey_id")
 # Our name: the names that it may have in files.

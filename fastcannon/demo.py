@@ -17,10 +17,11 @@ from tqdm import tqdm
 
 from . import jobs, run
 from .arrays import label_array
+from .atomic import atomic_path
 from .comparison import METHODS
 from .config import Translate, read_config
 from .errors import FastcannonError
-from .fitsfiles import atomic_path, hdu_to_table
+from .fitsfiles import hdu_to_table
 from .plots import one_to_one
 from .report import write_report
 from .runfolder import COMPARISON

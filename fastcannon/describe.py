@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from . import fitsfiles
-from .errors import FileFormatError
+from . import fitsfiles, fitsheaders
+from .errors import FileFormatError, parsing
 from .jobs import (
     HELD_OUT,
     LABELS,
@@ -44,7 +44,7 @@ def describe(path):
     from .catalogue_files import KIND as CATALOGUE  # here: they load much
     from .translate.modelfile import KIND as TRANSLATOR
 
-    kind, version = fitsfiles.read_kind(path)
+    kind, version = fitsheaders.read_kind(path)
     describers = {
         MODEL: _describe_model,
         SPECTRA: _describe_spectra,
@@ -143,9 +143,9 @@ def _describe_spectra(path):
 
 def _describe_rows(path):
     """Describe a table of which nothing more is to be said."""
-    kind, version = fitsfiles.read_kind(path)
-    spans = fitsfiles.check_layout(path, kind, version)
-    fitsfiles.verify_checksums(path)
+    kind, version = fitsheaders.read_kind(path)
+    spans = fitsheaders.check_layout(path, kind, version)
+    fitsheaders.verify_checksums(path)
     header = spans[-1].header
     if len(spans) != 2 or header["XTENSION"] != "BINTABLE":
         raise FileFormatError(f"{path}: one table is expected; copy or write it again")
@@ -154,9 +154,9 @@ def _describe_rows(path):
 
 
 def _describe_table(path):
-    kind, _ = fitsfiles.read_kind(path)
+    kind, _ = fitsheaders.read_kind(path)
     table = fitsfiles.read_table(path, kind)
-    with fitsfiles.parsing(path, f"HDU {kind}"):
+    with parsing(path, f"HDU {kind}"):
         return _table_facts(table)
 
 

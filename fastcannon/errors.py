@@ -3,6 +3,8 @@
 Every message says what came, what was expected and what to do about it.
 """
 
+from contextlib import contextmanager
+
 
 class FastcannonError(Exception):
     """Base of all errors that the package raises on purpose."""
@@ -29,6 +31,31 @@ def check_whole(value, name, least=1):
     if whole is None or whole < least:
         raise InputError(f"{name} is {value!r}; a whole number >= {least} is expected")
     return whole
+
+
+@contextmanager
+def parsing(path, what):
+    """Turn whatever bytes that no one thought of make a parser raise into one error.
+
+    Parameters
+    ----------
+    path : str or Path
+    what : str
+        What is read, for the message.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        reason = f"{reason} is missing" if isinstance(error, KeyError) else reason
+        raise FileFormatError(
+            f"{path}, {what}: cannot be used ({reason}); the file is damaged or was "
+            "made by another program: write or copy it again"
+        ) from error
 
 
 class FastcannonWarning(UserWarning):

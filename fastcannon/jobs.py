@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from astropy.io import fits
 
-from . import fitsfiles
+from . import fitsfiles, fitsheaders
 from .arrays import count_unusable, warn_bad
+from .atomic import atomic_path
 from .errors import BadPixelWarning, InputError
 from .inference import Inferrer
 from .labels import unit
@@ -367,15 +368,15 @@ def _table(path, n_rows, facts, found):
 
     ``found`` are keywords whose values are known when the last row is written.
     """
-    with fitsfiles.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         with open(temporary, "wb") as handle:
 
             def write(table):
                 _append(handle, table, n_rows, facts | found)
 
             yield write
-            handle.write(bytes(-handle.tell() % fitsfiles.BLOCK))
-        fitsfiles.stamp_checksums(temporary, found)
+            handle.write(bytes(-handle.tell() % fitsheaders.BLOCK))
+        fitsheaders.stamp_checksums(temporary, found)
 
 
 def _append(handle, table, n_rows, facts):
@@ -385,10 +386,10 @@ def _append(handle, table, n_rows, facts):
         hdu.header["NAXIS2"] = n_rows
         primary = fits.PrimaryHDU().header
         primary.update(facts)
-        fitsfiles.identify(primary, LABELS, fitsfiles.TABLE_VERSION, 2)
+        fitsheaders.identify(primary, LABELS, fitsfiles.TABLE_VERSION, 2)
         for header in (primary, hdu.header):
-            fitsfiles.reserve_checksum(header)
-            handle.write(fitsfiles.header_bytes(header))
+            fitsheaders.reserve_checksum(header)
+            handle.write(fitsheaders.header_bytes(header))
     rows = np.empty(len(table), hdu.columns.dtype.newbyteorder(">"))
     for name in rows.dtype.names:
         rows[name] = table[name]

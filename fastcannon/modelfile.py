@@ -11,13 +11,8 @@ from astropy.io import fits
 from astropy.table import Table
 
 from .checks import check_coefficients, check_label_values, check_wavelength
-from .fitsfiles import (
-    hdu_to_table,
-    open_verified,
-    parsing,
-    table_to_hdu,
-    write_hdus,
-)
+from .errors import parsing
+from .fitsfiles import hdu_to_table, open_verified, table_to_hdu, write_hdus
 from .starts import N_STARTS
 
 KIND = "CannonModel"

@@ -18,19 +18,20 @@ from typing import NamedTuple
 import numpy as np
 from astropy.table import Table
 
-from . import fitsfiles, surveys
+from . import fitsheaders, surveys
 from .digests import digest, file_state
 from .errors import FastcannonError, InputError, WriteError, check_whole
 from .locks import locked
 from .parallel import ranges
 from .scheduler import open_workers
-from .spectra import KIND, REFUSED_COLUMNS, VERSION, SpectraFile, SpectraWriter
+from .spectra import KIND, REFUSED_COLUMNS, VERSION, SpectraFile
+from .spectrawriter import SpectraWriter
 from .textfiles import write_ecsv
 
 STARS_PER_PART = 4096
 PLAN_VERSION = 2  # to be raised when the same inputs give other bytes
 REFUSED_LIST = "refused.ecsv"
-TEMPORARY = ".part-*.tmp"  # what `fitsfiles.atomic_path` writes to
+TEMPORARY = ".part-*.tmp"  # what `atomic_path` writes to
 RETRY = "RETRY"  # keyword: an input could not be read, but perhaps another time
 SHOWN_IDS = 3
 _BLOCK = 64  # groups in memory at a time
@@ -236,10 +237,10 @@ def _finished(part):
     A part with inputs that could not be read for a reason that may pass is not.
     """
     try:
-        primary = fitsfiles.check_layout(part.path, KIND, VERSION)[0].header
+        primary = fitsheaders.check_layout(part.path, KIND, VERSION)[0].header
         if primary.get("PLAN") != _digest(part) or primary.get(RETRY, False):
             return False
-        fitsfiles.verify_checksums(part.path)
+        fitsheaders.verify_checksums(part.path)
     except (FastcannonError, OSError):
         return False
     return True
@@ -282,7 +283,7 @@ def _remove(paths):
 def _check_own(path, survey):
     """Refuse a folder with packed spectra of another survey."""
     try:
-        facts = fitsfiles.scan(path)[0].header
+        facts = fitsheaders.scan(path)[0].header
     except FastcannonError:
         return  # damaged: it is written again
     if facts.get("SURVEY") != survey:

@@ -14,7 +14,7 @@ from . import fitsfiles, jobs
 from .catalogue import FLAGS, Scale, catalogue_rows, clean
 from .catalogue_files import read_partition, write_partition
 from .digests import file_digest
-from .errors import FastcannonError
+from .errors import FastcannonError, parsing
 from .model import CannonModel
 from .repeats import Decay
 from .runfolder import PLAN
@@ -178,7 +178,7 @@ def read_scale(path):
         It is damaged.
     """
     found = read_json(path)
-    with fitsfiles.parsing(path, "calibration"):
+    with parsing(path, "calibration"):
         arrays = {
             # JSON has null for NaN.
             name: np.array(found[name], dtype=float)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from . import calibration, cases, fitsfiles, jobs, parts, translators
+from . import calibration, cases, fitsfiles, fitsheaders, jobs, parts, translators
 from .catalogue_files import write_manifest
 from .config import OWN
 from .cuts import Cut
@@ -368,7 +368,7 @@ def count_bad_pixels(made, labels, say):
     """
     counts = {}
     for case in made:
-        headers = (fitsfiles.scan(path)[0].header for path in labels[case.name])
+        headers = (fitsheaders.scan(path)[0].header for path in labels[case.name])
         counts[case.survey] = sum(header.get(jobs.BAD_PIXELS, 0) for header in headers)
     for survey, count in counts.items():
         if count:

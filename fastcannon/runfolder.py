@@ -33,7 +33,7 @@ from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
-from . import fitsfiles, locks
+from . import fitsfiles, fitsheaders, locks
 from .digests import digest, file_state
 from .errors import FastcannonError, FileFormatError, InputError
 from .textfiles import read_json, write_json
@@ -180,8 +180,8 @@ def finished(path, kind, plan, version=fitsfiles.TABLE_VERSION):
         It is there and undamaged, but made from something else.
     """
     try:
-        primary = fitsfiles.check_layout(path, kind, version)[0].header
-        fitsfiles.verify_checksums(path)
+        primary = fitsheaders.check_layout(path, kind, version)[0].header
+        fitsheaders.verify_checksums(path)
     except (FastcannonError, OSError):
         return False
     refuse_other(path, primary.get(PLAN), plan)

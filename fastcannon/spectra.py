@@ -1,4 +1,4 @@
-"""Spectra with labels in one plain FITS file, written and read in blocks of rows.
+"""Spectra with labels in one plain FITS file: its layout, read in blocks of rows.
 
 ========== ======================= ==========================================
 HDU        content                 meaning
@@ -15,221 +15,22 @@ Facts of a packed survey: SURVEY its name, MEDIUM "air" or "vacuum", PLAN, PART 
 PARTS which part of which packing it is.
 """
 
-import errno
 import os
-import shutil
-import tempfile
-from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
-from astropy.table import Table, vstack
+from astropy.table import Table
 
-from . import fitsfiles
-from .checks import check_wavelength
-from .errors import FileFormatError, InputError
+from . import fitsfiles, fitsheaders
+from .errors import FileFormatError, InputError, parsing
 
 KIND = "SPECTRA"
 VERSION = 1
-_NORMED = "NORMED"
-_EXTENSIONS = ("FLUX", "IVAR", "WAVELENGTH", "STARS")
+NORMED = "NORMED"
+EXTENSIONS = ("FLUX", "IVAR", "WAVELENGTH", "STARS")
 REFUSED, REFUSED_COLUMNS = "REFUSED", ("path", "reason")
-_BLOCK_PIXELS = 2**21  # pixels written at a time
-
-
-def write_spectra(
-    path, flux, ivar, wavelength, stars, normalised, overwrite=True, facts=None
-):
-    """Write spectra with their labels as one FITS file, atomically.
-
-    Parameters
-    ----------
-    path : str or Path
-    flux : (N, P) array
-        Flux; masked values are written as NaN.
-    ivar : (N, P) array
-        Inverse variance of the flux, 0 = no information.
-    wavelength : (P,) array, Angstrom
-        Increasing.
-    stars : astropy Table, dict of columns or structured array
-        N rows with a column ``id`` and any labels; units are kept.
-    normalised : bool
-        Whether the flux is divided by its continuum.
-    overwrite : bool
-        Whether an existing file may be replaced.
-    facts : dict, optional
-        Keywords for the primary header: value or (value, comment).
-
-    Raises
-    ------
-    InputError
-        Shapes disagree, ``id`` is missing, or a column cannot be kept in FITS.
-    """
-    writer = SpectraWriter(path, wavelength, normalised, overwrite, facts)
-    _check_images(flux, ivar, np.size(wavelength))
-    stars = _stars_table(stars, len(flux))
-    rows = max(1, _BLOCK_PIXELS // np.size(wavelength))
-    with writer:
-        for start in range(0, len(flux), rows):
-            block = slice(start, start + rows)
-            writer.append(flux[block], ivar[block], stars[block])
-
-
-class SpectraWriter:
-    """Writes a spectra file block by block; the number of stars may be unknown.
-
-    A context manager: the file appears, whole, when the block of code ends, and
-    not at all if it fails. Memory holds one block and the table of stars.
-
-    Parameters
-    ----------
-    path : str or Path
-    wavelength : (P,) array, Angstrom
-        Increasing.
-    normalised : bool
-        Whether the flux is divided by its continuum.
-    overwrite : bool
-        Whether an existing file may be replaced.
-    facts : dict, optional
-        Keywords for the primary header: value or (value, comment).
-
-    Raises
-    ------
-    InputError
-        The wavelengths or the path cannot be used.
-    """
-
-    def __init__(self, path, wavelength, normalised, overwrite=True, facts=None):
-        if not isinstance(normalised, (bool, np.bool_)):
-            raise InputError(f"normalised must be True or False, not {normalised!r}")
-        self._path = path
-        self._wavelength = check_wavelength(wavelength)
-        self._normalised = bool(normalised)
-        self._overwrite = overwrite
-        self._facts = dict(facts or {})
-        self._tables = []
-        self._refused = None
-        self._files = ExitStack()
-
-    def __enter__(self):
-        with ExitStack() as files:
-            self._temporary = files.enter_context(
-                fitsfiles.atomic_path(self._path, self._overwrite)
-            )
-            self._flux = files.enter_context(open(self._temporary, "w+b"))
-            # The images follow each other in the file: the second one waits here.
-            self._ivar = files.enter_context(
-                tempfile.TemporaryFile(dir=self._temporary.parent)
-            )
-            self._write_head()
-            files.push(self._finish)
-            self._files = files.pop_all()
-        return self
-
-    def __exit__(self, *error):
-        return self._files.__exit__(*error)
-
-    def append(self, flux, ivar, stars):
-        """Write the next stars.
-
-        Parameters
-        ----------
-        flux : (S, P) array
-        ivar : (S, P) array
-        stars : astropy Table, dict of columns or structured array
-            S rows; the same columns and units in every block.
-
-        Raises
-        ------
-        InputError
-            Shapes or columns disagree.
-        """
-        _check_images(flux, ivar, len(self._wavelength))
-        table = _stars_table(stars, len(flux))
-        if self._tables and _columns(table) != _columns(self._tables[0]):
-            raise InputError(
-                f"stars has the columns {_columns(table)}, the blocks before it had "
-                f"{_columns(self._tables[0])}; give every block the same"
-            )
-        for image, handle in ((flux, self._flux), (ivar, self._ivar)):
-            handle.write(_big_endian(image).data)
-        self._tables.append(table)
-
-    def refuse(self, refused):
-        """Note inputs that were left out, for a table REFUSED.
-
-        Parameters
-        ----------
-        refused : sequence of (path, reason)
-            Of the whole file; all in plain ASCII.
-        """
-        paths, reasons = zip(*refused, strict=True) if refused else ((), ())
-        self._refused = Table([paths, reasons], names=REFUSED_COLUMNS, dtype=("U", "U"))
-
-    def note(self, keyword, value):
-        """Change the value of a fact of the primary header.
-
-        Parameters
-        ----------
-        keyword : str
-            One of those that were given.
-        value : value or (value, comment)
-        """
-        self._facts[keyword] = value
-
-    def _write_head(self):
-        """Write the primary HDU and room for the header of FLUX."""
-        self._flux.write(self._primary_header())
-        self._flux.write(self._image_header("FLUX", 0))
-
-    def _primary_header(self):
-        """Return the primary header, as bytes; its length does not change."""
-        primary = fits.PrimaryHDU().header
-        extensions = len(_EXTENSIONS) + (self._refused is not None)
-        fitsfiles.identify(primary, KIND, VERSION, 1 + extensions)
-        primary[_NORMED] = (self._normalised, "flux is divided by its continuum")
-        primary.update(self._facts)
-        fitsfiles.reserve_checksum(primary)
-        return fitsfiles.header_bytes(primary)
-
-    def _image_header(self, name, rows):
-        """Return the header of an image with ``rows`` stars, as bytes."""
-        header = fits.ImageHDU(np.zeros((1, 1), np.float32), name=name).header
-        header["NAXIS1"], header["NAXIS2"] = len(self._wavelength), rows
-        header["BUNIT"] = ("", "relative flux" if name == "FLUX" else "flux**-2")
-        fitsfiles.reserve_checksum(header)
-        return fitsfiles.header_bytes(header)
-
-    def _finish(self, error_type, error, trace):
-        """Complete the temporary file, unless an error is on its way out."""
-        if error_type is not None:
-            return
-        if not self._tables:
-            raise InputError(f"{self._path}: no star was given; append one or more")
-        stars = vstack(self._tables, join_type="exact", metadata_conflicts="silent")
-        _pad(self._flux)
-        self._flux.write(self._image_header("IVAR", len(stars)))
-        self._ivar.seek(0)
-        shutil.copyfileobj(self._ivar, self._flux)
-        _pad(self._flux)
-        self._flux.seek(0)
-        self._flux.write(self._primary_header())
-        self._flux.write(self._image_header("FLUX", len(stars)))
-        self._flux.close()
-        if not self._temporary.exists():  # astropy would begin another one
-            raise FileNotFoundError(errno.ENOENT, "removed", str(self._temporary))
-        wavelength = fits.ImageHDU(self._wavelength, name="WAVELENGTH")
-        wavelength.header["BUNIT"] = "Angstrom"
-        added = [wavelength, fitsfiles.table_to_hdu(stars, "STARS")]
-        if self._refused is not None:
-            added.append(fitsfiles.table_to_hdu(self._refused, REFUSED))
-        with fits.open(self._temporary, "append") as hdus:
-            for hdu in added:
-                fitsfiles.reserve_checksum(hdu.header)
-                hdus.append(hdu)
-        fitsfiles.stamp_checksums(self._temporary)
 
 
 class SpectraFile:
@@ -261,10 +62,10 @@ class SpectraFile:
     def __init__(self, path):
         self.path = Path(path)
         self._state = _state(path)
-        spans = fitsfiles.check_layout(path, KIND, VERSION)
+        spans = fitsheaders.check_layout(path, KIND, VERSION)
         self.n_stars, self.n_pixels = _check_shapes(path, spans)
         self.facts = spans[0].header
-        self.normalised = self.facts[_NORMED]
+        self.normalised = self.facts[NORMED]
         self._spans = {span.name: span for span in spans}
         self.identity = " ".join(str(span.header.get("DATASUM")) for span in spans)
         self._handle = None  # opened by the first read
@@ -360,8 +161,8 @@ class SpectraFile:
         """Layout of a row of STARS, a NumPy dtype."""
         header = self._spans["STARS"].header.copy()
         header["NAXIS2"] = 0
-        with fitsfiles.parsing(self.path, "HDU STARS"):
-            empty = fits.BinTableHDU.fromstring(fitsfiles.header_bytes(header))
+        with parsing(self.path, "HDU STARS"):
+            empty = fits.BinTableHDU.fromstring(fitsheaders.header_bytes(header))
             return empty.columns.dtype.newbyteorder(">")
 
     @cached_property
@@ -457,7 +258,7 @@ class SpectraFile:
         """
         if not self.normalised:
             raise InputError(
-                f"{self.path}: the flux is not normalised ({_NORMED} = F), which "
+                f"{self.path}: the flux is not normalised ({NORMED} = F), which "
                 "training and inference need; divide it by its continuum with "
                 "fastcannon.continuum.smooth, sines_and_cosines or chebyshev and "
                 "write the result with write_spectra(..., normalised=True)"
@@ -471,7 +272,7 @@ class SpectraFile:
         FileFormatError
             The file is damaged or was changed.
         """
-        fitsfiles.verify_checksums(self.path)
+        fitsheaders.verify_checksums(self.path)
 
     def _read_table(self, name):
         """Return a table of the file."""
@@ -516,64 +317,13 @@ def _state(file):
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-def _check_images(flux, ivar, n_pixels):
-    """Raise InputError unless flux and ivar are (N, n_pixels)."""
-    for name, image in (("flux", flux), ("ivar", ivar)):
-        if np.ndim(image) != 2 or np.shape(image) != (len(flux), n_pixels):
-            raise InputError(
-                f"{name} has shape {np.shape(image)}; (N, P) is needed, with N the "
-                f"number of rows of flux and P = {n_pixels} wavelengths"
-            )
-
-
-def _stars_table(stars, rows):
-    """Return a clean copy of the table of ``rows`` stars, ``id`` as text."""
-    try:
-        table = Table(stars, copy=True)
-    except (TypeError, ValueError) as error:
-        raise InputError(
-            f"stars cannot be made a table ({error}); give an astropy Table, a dict "
-            "of columns or a structured array"
-        ) from error
-    if len(table) != rows:
-        raise InputError(f"stars has {len(table)} rows; flux has {rows}")
-    if "id" not in table.colnames:
-        raise InputError(
-            "stars has no column id, which names each star; the columns are "
-            f"{', '.join(table.colnames)}: rename or add one"
-        )
-    if np.ma.is_masked(table["id"]) or table["id"].dtype.kind not in "SUiuO":
-        raise InputError("the column id must hold a text or whole number for each star")
-    table["id"] = np.asarray(table["id"]).astype(str)
-    table.meta.clear()
-    return table
-
-
-def _columns(table):
-    """Return the names and units of a table's columns, as text."""
-    return ", ".join(f"{c.info.name} [{c.info.unit or ''}]" for c in table.itercols())
-
-
-def _big_endian(image):
-    """Return an image as contiguous float32 in the byte order of FITS."""
-    # A number beyond float32 becomes inf, which counts as no information later.
-    with np.errstate(over="ignore"):
-        image = np.ma.asarray(image).astype(np.float32).filled(np.nan)
-    return np.ascontiguousarray(image, dtype=">f4")
-
-
-def _pad(handle):
-    """Write zeros up to the next FITS block."""
-    handle.write(bytes(-handle.tell() % fitsfiles.BLOCK))
-
-
 def _check_shapes(path, spans):
     """Return (N, P) of a spectra file whose HDUs agree with the format."""
     primary, *extensions = spans
     names = tuple(span.name for span in extensions)
-    if names not in (_EXTENSIONS, (*_EXTENSIONS, REFUSED)):
+    if names not in (EXTENSIONS, (*EXTENSIONS, REFUSED)):
         raise FileFormatError(
-            f"{path}: HDUs {', '.join(names)} found, {', '.join(_EXTENSIONS)} "
+            f"{path}: HDUs {', '.join(names)} found, {', '.join(EXTENSIONS)} "
             "expected; write it again with fastcannon.spectra.write_spectra"
         )
     flux, ivar, wavelength, stars = (span.header for span in extensions[:4])
@@ -593,9 +343,9 @@ def _check_shapes(path, spans):
                     f"{value} expected; write the file again with "
                     "fastcannon.spectra.write_spectra"
                 )
-    if not isinstance(primary.header.get(_NORMED), bool):
+    if not isinstance(primary.header.get(NORMED), bool):
         raise FileFormatError(
-            f"{path}, primary HDU: {_NORMED} must be T or F; set it to whether the "
+            f"{path}, primary HDU: {NORMED} must be T or F; set it to whether the "
             "flux is divided by its continuum"
         )
     return n_stars, n_pixels

@@ -2,7 +2,7 @@
 
 from itertools import permutations
 
-from . import fitsfiles, locks
+from . import fitsheaders, locks
 from .config import OWN
 from .runfolder import MANIFEST, RunFolder
 
@@ -54,7 +54,7 @@ def _part_count(config, survey):
     if survey.format == OWN:
         return len(survey.files())
     found = sorted(RunFolder(config).packed(survey).glob("part-*.fits"))
-    return fitsfiles.scan(found[0])[0].header.get("PARTS") if found else None
+    return fitsheaders.scan(found[0])[0].header.get("PARTS") if found else None
 
 
 def _progress_line(what, folder, n_parts):

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from . import fitsfiles
-from .errors import FileFormatError
+from .atomic import atomic_path
+from .errors import FileFormatError, parsing
 
 SEAL = "sha256"
 _JSON_LINE = f' "{SEAL}": "{{}}",\n'
@@ -59,7 +59,7 @@ def read_json(path):
     FileNotFoundError
     """
     text = _read(path, _JSON_LINE)
-    with fitsfiles.parsing(path, "JSON"):
+    with parsing(path, "JSON"):
         found = dict(json.loads(text))
         del found[SEAL]
     return found
@@ -96,14 +96,14 @@ def read_ecsv(path):
     FileNotFoundError
     """
     text = _read(path, _ECSV_LINE)
-    with fitsfiles.parsing(path, "ECSV"):
+    with parsing(path, "ECSV"):
         return Table.read(text, format="ascii.ecsv")
 
 
 def _write(path, before, line, after):
     """Write a text with its digest between two parts of it."""
     found = hashlib.sha256((before + after).encode()).hexdigest()
-    with fitsfiles.atomic_path(path) as temporary:
+    with atomic_path(path) as temporary:
         text = before + line.format(found) + after
         Path(temporary).write_text(text, encoding="utf-8", newline="")
 

@@ -17,7 +17,7 @@ import fitsio
 import numpy as np
 from astropy.table import Column, Table
 
-from . import catalogue_files, fitsfiles, jobs
+from . import catalogue_files, fitsfiles, fitsheaders, jobs
 from .catalogue import catalogue_name
 from .comparison import comparison_lines, comparison_table, own_label
 from .config import Survey
@@ -276,7 +276,9 @@ def _trained(path, out, plan):
     try:
         if not finished(out, jobs.HELD_OUT, plan):
             return False
-        header = fitsfiles.check_layout(out, jobs.HELD_OUT, fitsfiles.TABLE_VERSION)[0]
+        header = fitsheaders.check_layout(out, jobs.HELD_OUT, fitsfiles.TABLE_VERSION)[
+            0
+        ]
         return header.header[MODEL] == file_digest(path)
     except (InputError, OSError):  # of other settings; or the translator is gone
         return False
@@ -305,8 +307,8 @@ def _translated(path, model, partitions):
     """Tell whether a survey's translation is finished, by what it is made from."""
     try:
         kind, version = catalogue_files.KIND, catalogue_files.CATALOGUE_VERSION
-        header = fitsfiles.check_layout(path, kind, version)[0].header
-        fitsfiles.verify_checksums(path)
+        header = fitsheaders.check_layout(path, kind, version)[0].header
+        fitsheaders.verify_checksums(path)
     except (FastcannonError, OSError):
         return False
     made_from = file_digest(model), digest(*map(file_digest, partitions))

@@ -7,9 +7,9 @@ checksums is reached.
 
 import numpy as np
 
-from fastcannon import fitsfiles
+from fastcannon import fitsheaders
 
-BLOCK, CARD = fitsfiles.BLOCK, 80
+BLOCK, CARD = fitsheaders.BLOCK, 80
 KEYWORDS = (
     *("NAXIS", "NAXIS1", "NAXIS2", "BITPIX", "PCOUNT", "GCOUNT", "TFIELDS", "XTENSION"),
     *("TFORM1", "TFORM2", "TTYPE1", "TDIM1", "TNULL2", "TSCAL2", "TZERO1", "TUNIT2"),
@@ -99,8 +99,8 @@ def stamped(content):
         data_sum = _word_sum(content[data:end])
         card = f"DATASUM = '{data_sum:<8}'".ljust(CARD).encode()
         content[sums["DATASUM"] : sums["DATASUM"] + CARD] = card
-        total = fitsfiles._fold(data_sum + _word_sum(content[start:data]))
-        card = f"CHECKSUM= '{fitsfiles._encode(0xFFFFFFFF - total)}'".ljust(CARD)
+        total = fitsheaders._fold(data_sum + _word_sum(content[start:data]))
+        card = f"CHECKSUM= '{fitsheaders._encode(0xFFFFFFFF - total)}'".ljust(CARD)
         content[sums["CHECKSUM"] : sums["CHECKSUM"] + CARD] = card.encode()
     return bytes(content)
 
@@ -110,4 +110,4 @@ _SUMS = ("CHECKSUM", "DATASUM")
 
 def _word_sum(content):
     words = np.frombuffer(bytes(content), ">u4").astype(np.uint64)
-    return fitsfiles._fold(int(words.sum()))
+    return fitsheaders._fold(int(words.sum()))

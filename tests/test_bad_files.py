@@ -12,12 +12,19 @@ from astropy.table import Table
 from damage import hdu_places, stamped
 from toy import NAMES, toy
 
-from fastcannon import CannonModel, FileFormatError, InputError, jobs
-from fastcannon import fitsfiles as files
+from fastcannon import (
+    CannonModel,
+    FileFormatError,
+    InputError,
+    fitsfiles,
+    fitsheaders,
+    jobs,
+)
 from fastcannon.describe import describe
 from fastcannon.fitsimages import read_hdus
 from fastcannon.normalise import Normaliser
-from fastcannon.spectra import SpectraFile, write_spectra
+from fastcannon.spectra import SpectraFile
+from fastcannon.spectrawriter import write_spectra
 
 N, P = 40, 20
 
@@ -62,7 +69,7 @@ def rewrite(path, change):
         for hdu in hdus:
             assert hdu.data is None or len(hdu.data)  # read before it is replaced
         change(hdus)
-        hdus[0].header[files.HDU_COUNT] = len(hdus)
+        hdus[0].header[fitsheaders.HDU_COUNT] = len(hdus)
         hdus.writeto(path, overwrite=True)
     stamp(path)
 
@@ -88,7 +95,7 @@ def flip(path, place, bit=0):
 
 
 def place_of(path, name):
-    return next(s.data for s in files.scan(path) if s.name == name)
+    return next(s.data for s in fitsheaders.scan(path) if s.name == name)
 
 
 def peak_of(call):
@@ -108,7 +115,7 @@ def image(name, values):
         index = hdus.index_of(name)
         found = values(hdus[name].data) if callable(values) else values
         hdus[index] = fits.ImageHDU(np.asarray(found), name=name)
-        files.reserve_checksum(hdus[index].header)
+        fitsheaders.reserve_checksum(hdus[index].header)
 
     return change
 
@@ -175,7 +182,7 @@ def test_a_model_of_arrays_that_do_not_fit_is_refused(model_file, change):
     def checked(hdus):
         change(hdus)
         for hdu in hdus:
-            files.reserve_checksum(hdu.header)
+            fitsheaders.reserve_checksum(hdu.header)
 
     rewrite(model_file, checked)
     with pytest.raises(FileFormatError, match=r"model\.fits"):
@@ -188,7 +195,7 @@ def test_a_table_of_a_compressed_image_is_not_inflated(model_file):
 
     def change(hdus):
         hdus[hdus.index_of("THETA")] = zeros
-        files.reserve_checksum(zeros.header)
+        fitsheaders.reserve_checksum(zeros.header)
 
     with fits.open(model_file, memmap=False) as hdus:
         change(hdus)
@@ -245,15 +252,17 @@ def test_headers_that_promise_what_is_not_there(model_file, old, new, after):
 
 def test_a_file_that_is_replaced_while_it_is_read(model_file, monkeypatch):
     # what was verified is what is parsed, whatever the path says later
-    verify = files._verify_sums
+    verify = fitsfiles.verify_open
     theta = CannonModel.read(model_file).theta
+    other = b"SIMPLE  =                    T"
 
     def and_replaced(*arguments):
         verify(*arguments)
-        model_file.write_bytes(b"SIMPLE  =                    T")
+        model_file.write_bytes(other)
 
-    monkeypatch.setattr(files, "_verify_sums", and_replaced)
+    monkeypatch.setattr(fitsfiles, "verify_open", and_replaced)
     np.testing.assert_array_equal(CannonModel.read(model_file).theta, theta)
+    assert model_file.read_bytes() == other
 
 
 # ---- spectra files

@@ -21,7 +21,7 @@ from fastcannon.comparison import METHODS, comparison_lines, comparison_table
 from fastcannon.config import Translate
 from fastcannon.describe import describe
 from fastcannon.errors import InputError
-from fastcannon.fitsfiles import verify_checksums
+from fastcannon.fitsheaders import verify_checksums
 from fastcannon.report import translator_section as section
 from fastcannon.report.rundata import RunData
 from fastcannon.runfolder import RunFolder, read_timings

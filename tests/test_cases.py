@@ -12,7 +12,8 @@ from fastcannon import cases
 from fastcannon.cases import GIVEN, Case
 from fastcannon.config import Labels
 from fastcannon.errors import InputError
-from fastcannon.spectra import SpectraFile, write_spectra
+from fastcannon.spectra import SpectraFile
+from fastcannon.spectrawriter import write_spectra
 
 
 @pytest.fixture

@@ -24,7 +24,8 @@ from fastcannon.catalogue_files import (
     write_manifest,
     write_partition,
 )
-from fastcannon.fitsfiles import hdu_to_table, open_verified, scan
+from fastcannon.fitsfiles import hdu_to_table, open_verified
+from fastcannon.fitsheaders import scan
 
 FACTS = {"CASE": "apogee-on-galah", "PART": 3, "nested": {"model": ["ab", 0.25]}}
 HEADER = {"FCVER": ("0.1.0", "fastcannon that wrote it"), "NAPOGEE": 12}

@@ -9,11 +9,12 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from fastcannon import describe, fitsfiles, jobs
+from fastcannon import describe, fitsfiles, fitsheaders, jobs
 from fastcannon.cli import main
 from fastcannon.model import CannonModel
 from fastcannon.simulator import simulate_spectra
-from fastcannon.spectra import SpectraFile, write_spectra
+from fastcannon.spectra import SpectraFile
+from fastcannon.spectrawriter import write_spectra
 
 NAMES = ["teff", "logg", "fe_h"]
 COMMANDS = ("train", "validate", "infer", "info")
@@ -112,7 +113,7 @@ def test_table_written_in_blocks_is_the_table_written_whole(survey, tmp_path):
         table = fitsfiles.hdu_to_table(hdus["LABELS"])
     fitsfiles.write_table(whole, table, jobs.LABELS, {jobs.BAD_PIXELS: 0})
     assert blocks.read_bytes() == whole.read_bytes()
-    fitsfiles.verify_checksums(blocks)
+    fitsheaders.verify_checksums(blocks)
 
 
 def test_blocks_and_threads_do_not_change_the_labels(survey, tmp_path):

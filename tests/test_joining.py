@@ -13,7 +13,7 @@ from fastcannon.errors import InputError
 from fastcannon.fitsfiles import hdu_to_table
 from fastcannon.joining import OTHER, VISIT, WITHOUT
 from fastcannon.runfolder import RunFolder
-from fastcannon.spectra import write_spectra
+from fastcannon.spectrawriter import write_spectra
 
 TEXT = """
 [output]

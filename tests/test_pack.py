@@ -18,7 +18,8 @@ from fastcannon.errors import FileFormatError, InputError, WriteError
 from fastcannon.pack import pack
 from fastcannon.packed import PackedSurvey, best_and_others, independent_pairs
 from fastcannon.simulator import simulate
-from fastcannon.spectra import SpectraFile, write_spectra
+from fastcannon.spectra import SpectraFile
+from fastcannon.spectrawriter import write_spectra
 
 STARS = 24
 

@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.table import Table
 from toy import NAMES, toy
 
-from fastcannon import CannonModel, fitsfiles, jobs, parts
+from fastcannon import CannonModel, fitsfiles, fitsheaders, jobs, parts
 from fastcannon.catalogue import FLAGS, Scale, clean, columns
 from fastcannon.catalogue_files import read_partition
 from fastcannon.digests import file_digest
@@ -17,7 +17,7 @@ from fastcannon.fitsfiles import hdu_to_table
 from fastcannon.joining import STARS
 from fastcannon.parts import Inference, Partition
 from fastcannon.runfolder import PLAN
-from fastcannon.spectra import write_spectra
+from fastcannon.spectrawriter import write_spectra
 
 N = 12
 
@@ -178,5 +178,5 @@ def test_counts_of_partitions_add_up():
 
 def test_kinds_of_tables_are_what_jobs_and_joining_say(world):
     _, _, _, task = world
-    assert fitsfiles.read_kind(task.stars)[0] == STARS
-    assert fitsfiles.read_kind(task.labels)[0] == jobs.LABELS
+    assert fitsheaders.read_kind(task.stars)[0] == STARS
+    assert fitsheaders.read_kind(task.labels)[0] == jobs.LABELS

@@ -9,7 +9,7 @@ from fastcannon.errors import FileFormatError, InputError
 from fastcannon.model import CannonModel
 from fastcannon.packed import PackedSurvey
 from fastcannon.report import samples, twins
-from fastcannon.spectra import SpectraWriter
+from fastcannon.spectrawriter import SpectraWriter
 
 STARS, PIXELS = 150, 80
 WAVELENGTH = 5000.0 + 0.1 * np.arange(PIXELS)

@@ -24,7 +24,7 @@ from fastcannon.catalogue_files import check_manifest, read_partition
 from fastcannon.cli import main
 from fastcannon.demo import read_labels, true_labels
 from fastcannon.errors import InputError
-from fastcannon.fitsfiles import verify_checksums
+from fastcannon.fitsheaders import verify_checksums
 from fastcannon.packed import best_and_others
 from fastcannon.spectra import SpectraFile
 

@@ -29,7 +29,8 @@ from fastcannon.cli import main
 from fastcannon.demo import read_labels
 from fastcannon.errors import InputError
 from fastcannon.labels import empirical_vmicro
-from fastcannon.spectra import SpectraFile, write_spectra
+from fastcannon.spectra import SpectraFile
+from fastcannon.spectrawriter import write_spectra
 
 FEW = r"\d+ training stars for \d+ terms of the model; \d+ or more are needed"
 pytestmark = pytest.mark.filterwarnings(f"ignore:{FEW}:UserWarning")

@@ -10,9 +10,10 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import MaskedColumn, QTable, Table
 
-from fastcannon import fitsfiles
+from fastcannon import fitsfiles, fitsheaders
 from fastcannon.errors import FileFormatError, InputError
-from fastcannon.spectra import SpectraFile, SpectraWriter, write_spectra
+from fastcannon.spectra import SpectraFile
+from fastcannon.spectrawriter import SpectraWriter, write_spectra
 
 N, P = 7, 31
 
@@ -47,7 +48,7 @@ def change_bytes(path, position, new):
 
 def span(path, name):
     """Return where an HDU is in a file."""
-    return next(s for s in fitsfiles.scan(path) if s.name == name)
+    return next(s for s in fitsheaders.scan(path) if s.name == name)
 
 
 def test_round_trip(path):
@@ -252,7 +253,7 @@ def test_arrays_of_the_caller_are_not_changed(tmp_path):
 
 def test_every_cut_is_noticed_at_open(path):
     whole = path.read_bytes()
-    names = [s.name for s in fitsfiles.scan(path)]
+    names = [s.name for s in fitsheaders.scan(path)]
     assert names == ["primary", "FLUX", "IVAR", "WAVELENGTH", "STARS"]
     for size in range(len(whole) - 1, -1, -480):
         path.write_bytes(whole[:size])
@@ -290,11 +291,11 @@ def test_verify_finds_one_changed_bit_anywhere(path):
         changed = bytes([whole[position] ^ (1 << rng.integers(8))])
         change_bytes(path, position, changed)
         with pytest.raises(FileFormatError, match=r"spectra\.fits"):
-            fitsfiles.verify_checksums(path)
+            fitsheaders.verify_checksums(path)
         with contextlib.suppress(FileFormatError):  # and nothing else is raised
             SpectraFile(path).close()
         change_bytes(path, position, whole[position : position + 1])
-    fitsfiles.verify_checksums(path)
+    fitsheaders.verify_checksums(path)
 
 
 def test_verify_names_the_damaged_part(path):
@@ -307,7 +308,7 @@ def test_verify_names_the_damaged_part(path):
     header = path.read_bytes()[place.start : place.data]
     change_bytes(path, place.start + header.index(b"flux**-2"), b"F")
     with pytest.raises(FileFormatError, match="HDU IVAR: the checksum of the header"):
-        fitsfiles.verify_checksums(path)
+        fitsheaders.verify_checksums(path)
 
 
 @pytest.mark.parametrize(
@@ -413,7 +414,7 @@ def test_a_file_without_checksums_does_not_verify(path):
     with pytest.raises(
         FileFormatError, match="HDU IVAR: CHECKSUM or DATASUM is missing"
     ):
-        fitsfiles.verify_checksums(path)
+        fitsheaders.verify_checksums(path)
 
 
 def test_memory_does_not_grow_with_the_number_of_stars(tmp_path):
@@ -430,7 +431,7 @@ def test_memory_does_not_grow_with_the_number_of_stars(tmp_path):
         opened = tracemalloc.get_traced_memory()[1]
         total = sum(block.sum() for _, block, _ in spectra.blocks(size))
     read = tracemalloc.get_traced_memory()[1]
-    fitsfiles.verify_checksums(path)
+    fitsheaders.verify_checksums(path)
     verified = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert total == pytest.approx(n // size * flux.sum(), rel=1e-4)
@@ -447,7 +448,7 @@ def test_write_table_round_trip(tmp_path):
     table.meta["DATE"] = "today"
     path = tmp_path / "labels.fits"
     fitsfiles.write_table(path, table, "LABELS", facts={"MODEL": ("m", "model file")})
-    assert fitsfiles.read_kind(path) == ("LABELS", fitsfiles.TABLE_VERSION)
+    assert fitsheaders.read_kind(path) == ("LABELS", fitsfiles.TABLE_VERSION)
     with fitsfiles.open_verified(path, "LABELS", fitsfiles.TABLE_VERSION) as hdus:
         primary, header = hdus[0].header, hdus["LABELS"].header
         assert (primary["MODEL"], primary.comments["MODEL"]) == ("m", "model file")

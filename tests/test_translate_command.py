@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table, vstack
 from translate_examples import INPUTS, OUTPUTS, draw_stars
 
-from fastcannon import fitsfiles
+from fastcannon import fitsfiles, fitsheaders
 from fastcannon.catalogue_files import read_partition
 from fastcannon.cli import main
 from fastcannon.model import CannonModel
@@ -148,7 +148,7 @@ def test_blocks_give_what_the_whole_table_gives(
     capsys.readouterr()
     arguments = (folder / "a.fits", folder / "survey.fits", "-o", path, "--workers", 1)
     assert run("apply", *arguments, quiet=False) == 0
-    fitsfiles.verify_checksums(path)
+    fitsheaders.verify_checksums(path)
     with fits.open(path) as hdus:
         header, table_header = hdus[0].header, hdus[1].header
         found = fitsfiles.hdu_to_table(hdus[1])

@@ -13,7 +13,17 @@ from astropy.io import fits
 from astropy.table import Table
 from small_run import copied, go
 
-from fastcannon import cases, cli, fitsfiles, jobs, locks, plots, run, sources
+from fastcannon import (
+    cases,
+    cli,
+    fitsfiles,
+    fitsheaders,
+    jobs,
+    locks,
+    plots,
+    run,
+    sources,
+)
 from fastcannon.cli import main
 from fastcannon.errors import InputError, TrainingWarning
 from fastcannon.labelfiles import scaled_labels
@@ -24,7 +34,8 @@ from fastcannon.report.glance import glance
 from fastcannon.report.rundata import RunData
 from fastcannon.result import UNKNOWN
 from fastcannon.runfolder import RunFolder
-from fastcannon.spectra import SpectraFile, write_spectra
+from fastcannon.spectra import SpectraFile
+from fastcannon.spectrawriter import write_spectra
 from fastcannon.textfiles import read_json, write_json
 
 # ---- parts and catalogues without rows
@@ -73,7 +84,7 @@ def test_bad_pixels_are_counted_whatever_the_normalisation(tmp_path, order):
         prepared = [jobs.Prepared(model, inferrer)]
         _, bad = jobs.infer_all(prepared, spectra, [path], [{}], block=3, threads=1)
     assert bad == fits.getheader(path)[jobs.BAD_PIXELS] == 3
-    fitsfiles.verify_checksums(path)
+    fitsheaders.verify_checksums(path)
 
 
 def _inferrer(theta):

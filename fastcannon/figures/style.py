@@ -17,7 +17,7 @@ from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from PIL import Image
 
 from .. import labels
-from ..fitsfiles import atomic_path
+from ..atomic import atomic_path
 
 FEW_STARS = 1000  # up to here each star is a point, beyond it a density
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..clusters import catalogue_columns as cluster_columns
 from ..errors import FastcannonError, InputError, WriteError
-from ..fitsfiles import TABLE_VERSION, check_layout, verify_checksums
+from ..fitsfiles import TABLE_VERSION
+from ..fitsheaders import check_layout, verify_checksums
 from ..jobs import LABELS
 from ..model import CannonModel
 from ..runfolder import REPORT, SUMMARY

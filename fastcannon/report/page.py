@@ -15,8 +15,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from ..atomic import atomic_path
 from ..errors import InputError
-from ..fitsfiles import atomic_path
 from .glance import Summary
 from .interactive import Interactive
 

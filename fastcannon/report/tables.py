@@ -12,7 +12,7 @@ from typing import NamedTuple
 from astropy.table import Table
 
 from .. import labels
-from ..fitsfiles import atomic_path
+from ..atomic import atomic_path
 
 NO_NUMBER = "-"
 # Decimals that the paper prints, at least and at most.

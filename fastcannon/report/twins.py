@@ -8,7 +8,7 @@ from astropy.table import Table
 from scipy.spatial import cKDTree
 
 from ..errors import FileFormatError
-from ..fitsfiles import read_any
+from ..usertables import read_any
 
 SYNTHETIC = ("wavelength", "flux_a", "flux_b")
 SHARE = 0.2  # of the stars, highest S/N first, among which twins are looked for
