@@ -1,7 +1,8 @@
 """All benchmarks: python -m bench [part ...] [--threads N].
 
-Answers are checked before anything is timed. Writes bench/results.json and the table in
-README.md; ends with exit code 1 where a number that must be met is not.
+Answers are checked before anything is timed. With all parts, writes bench/results.json
+and its tables in README.md and docs/benchmarks.md; ends with exit code 1 where a number
+that must be met is not.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from . import (
     distance,
     measure,
     memory,
+    pages,
     parent,
     report,
     speed,
@@ -26,13 +28,12 @@ from . import (
     translate_surveys,
 )
 from .realdata import bovy_model, data_folder
-from .results import HERE, table, update_readme, write
+from .results import table, write
 from .survey import draw_spectra, make_survey
 
 PARTS = (
     *("accuracy", "inference", "methods", "training", "threads", "memory"),
-    *("sizes", "selftest"),
-    *("simulation", "packing", "reading"),
+    *("selftest", "simulation", "packing", "reading"),
     *("pipeline", "trainings", "distance", "catalogue", "parent", "report"),
     *("translate", "translated"),
 )
@@ -53,8 +54,8 @@ def main():
         print(table(found), flush=True)
         rows += found
     if not options.parts:
-        write(rows, HERE / "results.json")
-        update_readme(HERE / "results.json")
+        write(rows, pages.RESULTS)
+        pages.write_pages()
     missed = [row.what for row in rows if not row.met]
     for what in missed:
         print(f"not met: {what}", file=sys.stderr)
@@ -86,7 +87,6 @@ RUN = {
     "training": lambda threads: speed.bench_training(make_survey(6), threads),
     "threads": lambda threads: speed.bench_threads(make_survey(6)),
     "memory": lambda threads: memory.bench_memory(make_survey(6)),
-    "sizes": lambda threads: measure.bench_sizes(),
     "selftest": measure.bench_selftest,
     "simulation": surveys.bench_simulation,
     "packing": surveys.bench_packing,

@@ -137,8 +137,7 @@ def joint_step(world):
         psi = r2 - w1 - 2.0 * (q * step).sum(axis=1)
         curvature = (q * cross_step).sum(axis=1)
         slope = (w2 - 2.0 * r3 + 2.0 * curvature) / w2 + 2.0 * psi * w3 / w2**2
-        newton = (slope > -5.0) & (slope < -0.2)
-        delta = psi / w2 / np.where(newton, -slope, 1.0)
+        delta = -psi / w2 / np.clip(slope, scatter.STEEPEST, scatter.FLATTEST)
         delta = np.maximum(delta, -begin_s2)
         assert_close(new_s2, begin_s2 + delta, 1e-9)
         expected = begin_theta + step - delta[:, None] * cross_step

@@ -1,34 +1,11 @@
-"""Timing: interleaved medians in one run, in units of the machine's matrix product."""
-
-import time
+"""The unit of training, G, beside that of inference, which the selftest has."""
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from fastcannon.selftest.speed import PIXELS, TERM_PAIRS, unit_task
+from fastcannon.selftest.speed import PIXELS, TERM_PAIRS
 
 STARS = 4418
-
-__all__ = ["PIXELS", "STARS", "gram_task", "interleave", "unit_task"]
-
-
-def interleave(tasks, rounds=5):
-    """Run every task once per round and return the median seconds of each.
-
-    Parameters
-    ----------
-    tasks : dict of name to callable without arguments
-    """
-    for task in tasks.values():
-        task()
-    seconds = {name: [] for name in tasks}
-    for _ in range(rounds):
-        for name, task in tasks.items():
-            time.sleep(0.2)  # idle BLAS workers of the task before still spin
-            start = time.perf_counter()
-            task()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in seconds.items()}
 
 
 def gram_task(threads):

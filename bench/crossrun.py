@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import Table
 from distributed import LocalCluster
 
-from fastcannon import CannonModel, fitsfiles, jobs
+from fastcannon import CannonModel, fitsfiles, kinds
 from fastcannon.catalogue import COLUMNS, Scale
 from fastcannon.digests import file_digest
 from fastcannon.normalise import Normaliser
@@ -22,10 +22,11 @@ from fastcannon.parts import (
 )
 from fastcannon.repeats import Decay
 from fastcannon.scheduler import open_workers
+from fastcannon.selftest.speed import unit_task
 from fastcannon.spectrawriter import write_spectra
 from fastcannon.surveys import apogee, galah
 
-from .clock import gram_task, unit_task
+from .clock import gram_task
 from .results import at_least, at_most, only
 from .survey import draw_spectra, make_survey
 
@@ -72,7 +73,7 @@ def make_parts(folder, normalised):
     )
     model.write(model_path)
     stars, scale = folder / f"stars-{kind}.fits", folder / f"scale-{kind}.json"
-    fitsfiles.write_table(stars, _stars(ids, labels), jobs.STARS)
+    fitsfiles.write_table(stars, _stars(ids, labels), kinds.STARS)
     calibration = str(scale), write_scale(scale, _scale(model, rng))
     tasks = []
     for number in range(PARTS):

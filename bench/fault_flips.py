@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from astropy.table import Table
 
-from fastcannon import CannonModel, fitsfiles, jobs, parts
+from fastcannon import CannonModel, fitsfiles, parts
 from fastcannon.catalogue_files import (
     CATALOGUE_VERSION,
     KIND,
@@ -16,6 +16,7 @@ from fastcannon.catalogue_files import (
     read_partition,
 )
 from fastcannon.errors import FastcannonError
+from fastcannon.kinds import LABELS, LEFT_OUT, STARS, TRAINING, VALIDATION
 from fastcannon.report.rundata import RunData
 from fastcannon.spectra import SpectraFile
 from fastcannon.textfiles import read_ecsv, read_json
@@ -52,11 +53,11 @@ def kinds(run, single):
     found = {
         "model": ("models/*.fits", _model),
         "packed spectra": ("packed/*/part-*.fits", _spectra),
-        "training set": ("training.fits", _table(jobs.TRAINING)),
-        "validation": ("validation/*.fits", _table(jobs.VALIDATION)),
-        "labels": ("labels/*/part-*.fits", _table(jobs.LABELS)),
-        "stars": ("stars/*/part-*.fits", _table(jobs.STARS)),
-        "left out": ("left_out/*.fits", _table(jobs.LEFT_OUT)),
+        "training set": ("training.fits", _table(TRAINING)),
+        "validation": ("validation/*.fits", _table(VALIDATION)),
+        "labels": ("labels/*/part-*.fits", _table(LABELS)),
+        "stars": ("stars/*/part-*.fits", _table(STARS)),
+        "left out": ("left_out/*.fits", _table(LEFT_OUT)),
         "catalogue": ("catalogues/*.fits", _table(KIND, CATALOGUE_VERSION)),
         "Parquet": ("catalogues/*/*.parquet", read_partition),
         "Parquet, report": ("catalogues/*/*.parquet", _columns),

@@ -123,11 +123,6 @@ def use_packed(path):
         _ = packed.parts[0].refused
 
 
-@target("labels", "labels.fits")
-def use_labels(path):
-    describe(path)
-
-
 @target("translator", "translator.fits")
 def use_translator(path):
     translator = Translator.read(path)
@@ -140,55 +135,22 @@ def use_translator(path):
     translator.summary()
 
 
-@target("partition", "part.parquet", stamp=False)
-def use_partition(path):
-    read_partition(path)
-
-
 @target("table", "galah.fits", stamp=False)
 def use_table(path):
     for part in tables.open_table(path):
         tables.read_rows(part, part.names, 0, 2)
 
 
-@target("allstar", "allStar.fits", stamp=False)
-def use_allstar(path):
-    apogee.read_catalogue(path)
-
-
-@target("allspec", "galah.fits", stamp=False)
-def use_allspec(path):
-    galah.read_catalogue(path)
-
-
-@target("csv", "catalogue.csv", is_text=True)
-def use_csv(path):
-    galah.read_catalogue(path)
-
-
-@target("config", "config.toml", is_text=True)
-def use_config(path):
-    read_config(path)
-
-
-@target("members", "members.csv", is_text=True)
-def use_members(path):
-    read_members(path)
-
-
-@target("literature", "literature.csv", is_text=True)
-def use_literature(path):
-    read_literature(path)
-
-
-@target("windows", "windows.csv", is_text=True)
-def use_windows(path):
-    read_windows(path)
-
-
-@target("isochrones", "isochrone.dat", is_text=True)
-def use_isochrones(path):
-    read_isochrones(path)
+target("labels", "labels.fits")(describe)
+target("partition", "part.parquet", stamp=False)(read_partition)
+target("allstar", "allStar.fits", stamp=False)(apogee.read_catalogue)
+target("allspec", "galah.fits", stamp=False)(galah.read_catalogue)
+target("csv", "catalogue.csv", is_text=True)(galah.read_catalogue)
+target("config", "config.toml", is_text=True)(read_config)
+target("members", "members.csv", is_text=True)(read_members)
+target("literature", "literature.csv", is_text=True)(read_literature)
+target("windows", "windows.csv", is_text=True)(read_windows)
+target("isochrones", "isochrone.dat", is_text=True)(read_isochrones)
 
 
 def read_apogee(seeds, data):

@@ -28,6 +28,7 @@ from fastcannon.repeats import final_errors
 from fastcannon.run import run_all
 from fastcannon.simulator import instruments, simulate
 from fastcannon.sources import open_survey
+from fastcannon.spread import half_range, robust_sigma
 from fastcannon.surveys import galah
 
 from .peaks import WorkerPeak, own_peak
@@ -138,11 +139,9 @@ def flags_and_labels(config, found, truth, scale, names):
         for k, name in enumerate(names):
             ours = catalogue_name(name)
             away = np.asarray(part[f"{ours}Cann"]) - hidden[:, k]
-            low, high = np.nanpercentile(away[good], (16, 84))
             rows.append(only(f"{what} {name} - truth: mean", away[good].mean()))
-            rows.append(
-                only(f"{what} {name} - truth: (P84 - P16) / 2", (high - low) / 2)
-            )
+            width = half_range(away[good])
+            rows.append(only(f"{what} {name} - truth: (P84 - P16) / 2", width))
     return rows
 
 
@@ -166,14 +165,13 @@ def errors(config, survey, scale, truth, names):
     away = label_array(found[rows], names) - clean.labels
     formal = label_array(found[rows], [f"e_{name}" for name in names])
     final = final_errors(formal, snr[rows], own.factors, own.decays)
-    low, high = np.percentile(away / (formal * own.factors), (16, 84), axis=0)
+    widths = half_range(away / (formal * own.factors))
     covered = 100 * np.mean(abs(away) <= final, axis=0)
     out = []
     for k, name in enumerate(names):
         what = f"{case} {name}, repeats about the noise-free"
-        width = (high - low)[k] / 2
-        out.append(only(f"{what}: width in rescaled errors", width))
-        out.append(at_most(f"{what}: |width - 1|", abs(width - 1), 0.1))
+        out.append(only(f"{what}: width in rescaled errors", widths[k]))
+        out.append(at_most(f"{what}: |width - 1|", abs(widths[k] - 1), 0.1))
         out.append(at_least(f"{what}: within the final error", covered[k], 68, "%"))
     return out
 
@@ -237,8 +235,7 @@ def _slope(x, y):
     """Return the slope of y with x and its standard error, without 4-sigma outliers."""
     used = np.isfinite(x) & np.isfinite(y)
     middle = np.median(y[used])
-    spread = 1.4826 * np.median(abs(y[used] - middle))
-    used &= abs(y - middle) < 4 * spread
+    used &= abs(y - middle) < 4 * robust_sigma(y[used])
     x, y = x[used] - x[used].mean(), y[used]
     slope = (x * (y - y.mean())).sum() / (x**2).sum()
     left = y - y.mean() - slope * x

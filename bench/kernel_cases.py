@@ -7,9 +7,10 @@ from functools import cached_property
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from bench.clock import PIXELS, STARS
+from bench.clock import STARS
 from fastcannon import inference, training
 from fastcannon.kernels import weights
+from fastcannon.selftest.speed import PIXELS
 from fastcannon.starts import make_starts, nearest_starts
 from fastcannon.terms import Terms
 

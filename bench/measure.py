@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.cases_whole import WHOLE
-from bench.clock import unit_task
 from bench.kernel_cases import CASES, Case, World
 from bench.results import only, processor
 from fastcannon.parallel import single_threaded_blas
-from fastcannon.selftest.speed import BASELINE
+from fastcannon.selftest.speed import BASELINE, unit_task
 from fastcannon.selftest.speed import measure as measure_speed
 
 SECONDS = 0.06  # of calls per turn
@@ -117,17 +116,6 @@ def timed(call, threads):
     start = clock()
     call()
     return clock() - start
-
-
-def bench_sizes():
-    """Rows of the table: inference and training by K, P, N and threads."""
-    ratios = Bench().measure(list(WHOLE))
-    return [
-        only(
-            f"{name}: per {'spectrum' if 'inference' in name else 'pixel'}", ratio, "U"
-        )
-        for name, ratio in ratios.items()
-    ]
 
 
 def bench_selftest(threads):

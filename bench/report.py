@@ -17,7 +17,7 @@ from astropy.table import Table, vstack
 
 from fastcannon.catalogue_files import read_partition, write_partition
 from fastcannon.fitsfiles import TABLE_VERSION, hdu_to_table, open_verified, write_table
-from fastcannon.jobs import LABELS
+from fastcannon.kinds import LABELS
 
 from .results import at_most
 

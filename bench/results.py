@@ -1,4 +1,4 @@
-"""Rows of the benchmark table, their file and their place in the README."""
+"""Rows of the benchmark table, as text and in their file."""
 
 import json
 import platform
@@ -10,8 +10,6 @@ import numpy
 import scipy
 
 HERE = Path(__file__).parent
-README = HERE.parent / "README.md"
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
 @dataclass
@@ -77,14 +75,3 @@ def write(rows, path):
     """Write rows as JSON."""
     found = {"machine": machine(), "rows": [asdict(row) for row in rows]}
     Path(path).write_text(json.dumps(found, indent=1) + "\n")
-
-
-def update_readme(path):
-    """Put the table of a results file between the marks in the README."""
-    found = json.loads(Path(path).read_text())
-    rows = [Row(**row) for row in found["rows"]]
-    text = README.read_text()
-    head, rest = text.split(BEGIN)
-    tail = rest.split(END)[1]
-    middle = f"{BEGIN}\n{table(rows)}\n\nMeasured on {found['machine']}.\n{END}"
-    README.write_text(head + middle + tail)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from fastcannon import CannonModel
+from fastcannon.selftest.speed import interleave, unit_task
 from fastcannon.training import pixel_blocks, train_path
 
-from .clock import gram_task, interleave, unit_task
+from .clock import gram_task
 from .peer_runs import run_peer
 from .results import at_least, at_most, only
 from .survey import make_survey

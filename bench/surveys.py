@@ -16,6 +16,7 @@ from fastcannon.match import Catalogue, training_table
 from fastcannon.normalise import Normaliser
 from fastcannon.pack import pack
 from fastcannon.packed import PackedSurvey
+from fastcannon.selftest.speed import interleave, unit_task
 from fastcannon.simulator import (
     catalogue_files,
     galaxy,
@@ -26,7 +27,6 @@ from fastcannon.simulator import (
 from fastcannon.spectrawriter import write_spectra
 from fastcannon.surveys import apogee, galah
 
-from .clock import interleave, unit_task
 from .results import at_least, at_most, only
 from .survey import make_survey
 

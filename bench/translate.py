@@ -15,10 +15,10 @@ from typing import NamedTuple
 import numpy as np
 from astropy.table import Table
 
+from fastcannon.spread import robust_sigma
 from fastcannon.translate import Settings, Translator
 from fastcannon.translate.baselines import fit_baselines, term_values
 from fastcannon.translate.columns import read_columns
-from fastcannon.translate.intervals import robust_sigma
 from fastcannon.translate.quality import BIT
 
 from .realdata import data_folder

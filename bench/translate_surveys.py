@@ -13,8 +13,8 @@ from astropy.table import Table
 from fastcannon.figures.combined import asymmetry_slope
 from fastcannon.figures.galaxy import asymmetry_table, positions
 from fastcannon.simulator import gaia
+from fastcannon.spread import robust_sigma
 from fastcannon.translate import Translator
-from fastcannon.translate.intervals import robust_sigma
 
 from .results import at_least, at_most, only
 from .simulated_catalogues import LABELS, make_catalogues

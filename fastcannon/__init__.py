@@ -17,7 +17,7 @@ _PLACES = {
     "FileFormatError": "errors",
     "InferenceResult": "result",
     "InputError": "errors",
-    "L1Path": "model",
+    "L1Path": "l1path",
     "Normaliser": "normalise",
     "PackedSurvey": "packed",
     "SpectraFile": "spectra",

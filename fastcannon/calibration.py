@@ -18,6 +18,7 @@ from .labels import unit
 from .packed import best_and_others, independent_pairs
 from .repeats import Factors, error_factors, fit_precision, precision_bins
 from .result import STAR_STATUS
+from .spread import half_range, robust_sigma
 
 FEWEST_STARS = 20  # with repeats: a factor from fewer is uncertain by a fifth or more
 CHI2_SIGMAS = 5.0  # of log r_chi2 in the cross-validation: beyond it is an outlier
@@ -135,9 +136,7 @@ def chi2_limit(r_chi2):
     """
     values = np.log(np.asarray(r_chi2, dtype=float))
     values = values[np.isfinite(values)]
-    middle = np.median(values)
-    sigma = 1.4826 * np.median(abs(values - middle))
-    return float(np.exp(middle + CHI2_SIGMAS * sigma))
+    return float(np.exp(np.median(values) + CHI2_SIGMAS * robust_sigma(values)))
 
 
 def factor_table(cases, calibrated):
@@ -159,7 +158,7 @@ def factor_table(cases, calibrated):
     for case, one in zip(cases, calibrated, strict=True):
         names = one.scale.label_names
         difference = case.difference(names)
-        low, high = np.nanpercentile(difference, (16, 84), axis=0)
+        scatter = half_range(difference)
         for k, name in enumerate(names):
             found = {field: values[k] for field, values in vars(one.factors).items()}
             rows.append(
@@ -167,7 +166,7 @@ def factor_table(cases, calibrated):
                 | found
                 | {
                     "cv_bias": np.nanmean(difference[:, k]),
-                    "cv_scatter": (high - low)[k] / 2,
+                    "cv_scatter": scatter[k],
                     "cv_rms": np.sqrt(np.nanmean(difference[:, k] ** 2)),
                 }
             )

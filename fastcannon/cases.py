@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from astropy.table import Table
 
-from . import fitsfiles, jobs, surveys
+from . import fitsfiles, kinds, surveys
 from .arrays import label_array
 from .catalogue import columns
 from .censors import censors, default_windows, read_windows
@@ -244,7 +244,7 @@ def train_case(folder, config, survey, scale, training, spectra, threads, progre
     path = folder.made("validation", f"{name}.fits")
     plan = _plan(config, survey, training, labels)
     if not (
-        finished(path, jobs.VALIDATION, plan)
+        finished(path, kinds.VALIDATION, plan)
         and finished(model_path, KIND, plan, VERSION)
     ):
         given = spectra()  # before the clock: the other case has them too
@@ -283,7 +283,7 @@ def validate_given(folder, config, survey, scale, training, spectra, threads, pr
     labels = labels_of(own, names, scale.name)
     path = folder.made("validation", f"{name}.fits")
     plan = _plan(config, survey, training, labels)
-    if not finished(path, jobs.VALIDATION, plan):
+    if not finished(path, kinds.VALIDATION, plan):
         _, table = _train(config, survey, labels, spectra(), threads, progress)
         _write_validation(path, table, training, plan)
     return _difference(_read_validation(path), names)
@@ -308,11 +308,11 @@ def _difference(validation, names):
 def _write_validation(path, table, training, plan):
     table.add_column(training["star_id"], name="id", index=0)
     facts = {PLAN: (plan, "digest of spectra and labels")}
-    fitsfiles.write_table(path, table, jobs.VALIDATION, facts)
+    fitsfiles.write_table(path, table, kinds.VALIDATION, facts)
 
 
 def _read_validation(path):
-    return fitsfiles.read_table(path, jobs.VALIDATION)
+    return fitsfiles.read_table(path, kinds.VALIDATION)
 
 
 def _train(config, survey, labels, spectra, threads, progress):

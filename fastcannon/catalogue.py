@@ -35,27 +35,6 @@ FLAG_COLUMNS = (
 ID_LENGTH = 64  # characters of survey_id; APOGEE's longest ids have about 45
 
 _STARS, _LABELS = "the stars", "the label table"
-_UCDS = {
-    "teff": "phys.temperature.effective",
-    "logg": "phys.gravity",
-    "fe_h": "phys.abund.Fe",
-    "m_h": "phys.abund.Z",
-    "alpha_fe": "phys.abund",
-    "alpha_m": "phys.abund",
-    "mg_fe": "phys.abund",
-    "vmic": "phys.veloc.microTurb",
-    "vmicro": "phys.veloc.microTurb",
-    "vbroad": "spect.line.broad",
-    "vsini": "phys.veloc.rotat",
-}
-_WORDS = {
-    "teff": "effective temperature",
-    "logg": "surface gravity, log10 of cm/s^2",
-    "fe_h": "metallicity [Fe/H]",
-    "alpha_fe": "[alpha/Fe]",
-    "vmicro": "microturbulence",
-    "vbroad": "broadening velocity",
-}
 
 
 class Column(NamedTuple):
@@ -186,11 +165,10 @@ def columns(label_names):
 
 def _label_columns(label, end, main, whose):
     """Return the columns of a label's value and error."""
-    name, unit = catalogue_name(label) + end, labels.unit(label)
-    ucd = _UCDS.get(label, "stat.fit.param")
-    words = _WORDS.get(label, label)
+    name, known = catalogue_name(label) + end, labels.describe(label)
+    unit, ucd = known.unit, known.ucd
     return [
-        Column(name, "f4", unit, ucd + main, f"{whose}: {words}"),
+        Column(name, "f4", unit, ucd + main, f"{whose}: {known.words}"),
         Column(f"e_{name}", "f4", unit, f"stat.error;{ucd}", f"Error of {name}"),
     ]
 

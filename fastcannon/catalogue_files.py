@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import pyarrow
 from astropy.io import fits
 from astropy.table import Table
+from pyarrow import parquet
 
 from . import fitsfiles, fitsheaders
 from .atomic import atomic_path
@@ -50,17 +52,16 @@ def write_partition(path, table, facts):
     Raises
     ------
     InputError
-        pyarrow is absent, a column is masked or no plain one of text or numbers, or
+        A column is masked or no plain one of text or numbers, or
         the facts are not JSON; see also `atomic_path`.
     """
-    arrow, parquet = _pyarrow()
     described = [_column(table, name) for name in table.colnames]
     fields = [
-        arrow.field(
+        pyarrow.field(
             column.name,
-            arrow.string()
+            pyarrow.string()
             if "U" in column.dtype
-            else arrow.from_numpy_dtype(np.dtype(column.dtype)),
+            else pyarrow.from_numpy_dtype(np.dtype(column.dtype)),
             nullable=False,
             metadata=column._asdict(),
         )
@@ -68,12 +69,12 @@ def write_partition(path, table, facts):
     ]
     text = _facts_text(path, facts)
     digest = _digest(text, described, len(table))
-    schema = arrow.schema(fields, metadata={_KEY: text, _DIGEST: digest})
+    schema = pyarrow.schema(fields, metadata={_KEY: text, _DIGEST: digest})
     arrays = [
-        arrow.array(np.asarray(table[column.name], column.dtype))
+        pyarrow.array(np.asarray(table[column.name], column.dtype))
         for column in described
     ]
-    made = arrow.Table.from_arrays(arrays, schema=schema)
+    made = pyarrow.Table.from_arrays(arrays, schema=schema)
     with atomic_path(path) as temporary:
         parquet.write_table(
             made, temporary, compression=_COMPRESSION, write_page_checksum=True
@@ -97,11 +98,8 @@ def read_partition(path):
     ------
     FileFormatError
         The file is damaged, cut short or not a partition.
-    InputError
-        pyarrow is absent.
     FileNotFoundError
     """
-    _, parquet = _pyarrow()
     with _reading(path):
         with parquet.ParquetFile(path, page_checksum_verification=True) as file:
             metadata = file.schema_arrow.metadata or {}
@@ -255,29 +253,15 @@ def check_manifest(path):
     return problems
 
 
-def _pyarrow():
-    """Return the modules pyarrow and pyarrow.parquet."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise InputError(
-            f"catalogue partitions are Parquet files and need pyarrow ({error}); "
-            "install it: pip install pyarrow"
-        ) from error
-    return pyarrow, pyarrow.parquet
-
-
 @contextmanager
 def _reading(path):
     """Turn what pyarrow raises on a damaged file into FileFormatError."""
-    arrow, _ = _pyarrow()
     try:
         yield
     except (FileFormatError, FileNotFoundError):
         raise
     # Damaged bytes can also ask for absurd sizes, or name no type that there is.
-    except (arrow.ArrowException, *_DAMAGED) as error:
+    except (pyarrow.ArrowException, *_DAMAGED) as error:
         raise FileFormatError(
             f"{path} cannot be read as a partition of a catalogue ({error}); it is "
             "damaged or cut short: remove it and run again, or copy it again"
@@ -286,7 +270,6 @@ def _reading(path):
 
 def _row_count(path):
     """Return the number of rows that the metadata of a partition announce."""
-    _, parquet = _pyarrow()
     with _reading(path):
         return parquet.read_metadata(path).num_rows
 

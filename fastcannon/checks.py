@@ -5,6 +5,7 @@ import numpy as np
 from .errors import InputError
 
 MOST_LABELS = 100  # results hold a matrix of this size for each spectrum
+SCATTERS = ("likelihood", "median")  # ways to find s2
 LARGEST_FLUX = 1e10  # of a coefficient, as of normalised flux
 # Columns of tables of results: for each label, and for each spectrum.
 RESULT_COLUMNS = ("{}", "e_{}", "{}_inside", "{}_given")
@@ -157,7 +158,25 @@ def check_wavelength(wavelength, n_pixels=None):
 
 
 def check_label_values(values, n_labels, name):
-    """Return one finite number for each label, (K,) float64, or raise InputError."""
+    """Return one number for each label after checking them.
+
+    Parameters
+    ----------
+    values : array_like, (K,)
+    n_labels : int
+        K.
+    name : str
+        For the error.
+
+    Returns
+    -------
+    (K,) float64 array
+
+    Raises
+    ------
+    InputError
+        Not one finite number for each label.
+    """
     values = real_array(values, name)
     if values.shape != (n_labels,) or not np.isfinite(values).all():
         raise InputError(f"{name} are {values}; expected {n_labels} finite numbers")
@@ -201,7 +220,23 @@ def check_coefficients(theta, s2, terms):
 
 
 def percentile_scaling(labels, names):
-    """Median and 2.5 to 97.5 percentile range (Nandakumar+2022 eq. 2)."""
+    """Return median and 2.5 to 97.5 percentile range of labels (Nandakumar+2022 eq. 2).
+
+    Parameters
+    ----------
+    labels : (N, K) array, label units
+        Finite.
+    names : sequence of K str
+
+    Returns
+    -------
+    fiducials, scales : (K,) float64 arrays, label units
+
+    Raises
+    ------
+    InputError
+        A label is the same for (nearly) all stars.
+    """
     low, fiducials, high = np.percentile(labels, (2.5, 50.0, 97.5), axis=0)
     scales = high - low
     for k, name in enumerate(names):
@@ -214,7 +249,20 @@ def percentile_scaling(labels, names):
 
 
 def check_independent(terms, x):
-    """Refuse labels whose terms cannot be told apart on the training stars."""
+    """Refuse labels whose terms cannot be told apart on the training stars.
+
+    Parameters
+    ----------
+    terms : Terms
+        T of them.
+    x : (N, K) array
+        Scaled labels, N > T.
+
+    Raises
+    ------
+    InputError
+        A column of the label vectors depends on earlier ones.
+    """
     v = terms.vectors(x)
     norms = np.linalg.norm(v, axis=0)
     v /= np.where(norms > 0, norms, 1.0)  # a product of labels may be zero throughout

@@ -1,21 +1,15 @@
-"""The command ``fastcannon``: reads its arguments, then calls one function of `jobs`.
-
-The library is imported by the sub-commands, so that ``--help`` need not wait.
-"""
+"""The command ``fastcannon``: reads its arguments, then calls one of `commands`."""
 
 import argparse
 import signal
 import sys
 import warnings
 from contextlib import contextmanager
-from pathlib import Path
 
-from .errors import FastcannonError, InputError
-from .subcommands import add_command, say
+from . import commands
+from .errors import FastcannonError
+from .subcommands import add_command, add_quiet, say
 from .translate.command import add_translate
-
-FAILED = 1  # exit code: a check of selftest failed
-REFUSED = 3  # exit code: done, but inputs were refused
 
 EXAMPLES = {
     "init": """\
@@ -158,229 +152,6 @@ def _stoppable():
         signal.signal(signal.SIGTERM, before or signal.SIG_DFL)
 
 
-def _init(arguments):
-    from .config import write_example
-
-    write_example(arguments.config)
-    _say(
-        arguments,
-        f"{arguments.config}: edit it, then: fastcannon run {arguments.config}",
-    )
-
-
-def _simulate(arguments):
-    from .simulator import simulate
-
-    with _progress(arguments, 2 * arguments.stars, "stars") as bar:
-        counts = simulate(
-            arguments.folder,
-            arguments.stars,
-            arguments.overlap,
-            arguments.seed,
-            arguments.processes,
-            bar.update,
-        )
-    _say(
-        arguments,
-        f"{arguments.folder}: {counts['stars']:,} stars; APOGEE: "
-        f"{counts['entries']:,} entries with {counts['visits']:,} visits; GALAH: "
-        f"{counts['spectra']:,} spectra; {counts['files']:,} files of spectra",
-    )
-
-
-def _pack(arguments):
-    from . import run
-    from .config import read_config
-    from .runfolder import RunFolder
-
-    tell, bar = _reporters(arguments)
-    config = read_config(arguments.config)
-    with RunFolder(config).locked(claim=False):
-        packings = run.pack_surveys(config, tell, bar, arguments.processes)
-    refused = any(packing.refused for packing in packings.values())
-    return REFUSED if refused else 0
-
-
-def _match(arguments):
-    from . import run
-    from .config import read_config
-    from .runfolder import RunFolder
-
-    config = read_config(arguments.config)
-    with RunFolder(config).locked(claim=False):
-        run.report_match(config, say)
-
-
-def _run(arguments):
-    from . import run
-    from .config import read_config
-    from .status import status
-
-    config = read_config(arguments.config)
-    if arguments.status:
-        say("\n".join(status(config)))
-        return 0
-    tell, bar = _reporters(arguments)
-    summary = run.run_all(config, tell, bar, arguments.workers, arguments.scheduler)
-    return REFUSED if any(summary["refused"].values()) else 0
-
-
-def _report(arguments):
-    from .report import write_report
-
-    write_report(
-        arguments.run,
-        arguments.members,
-        arguments.literature,
-        arguments.isochrones,
-        arguments.synthetic,
-        lambda text: _say(arguments, text),
-    )
-
-
-def _reporters(arguments):
-    """Return the functions that say a line and that make a progress bar."""
-    return (
-        lambda text: _say(arguments, text),
-        lambda total, unit: _progress(arguments, total, unit),
-    )
-
-
-def _train(arguments):
-    from . import jobs
-    from .spectra import SpectraFile
-
-    jobs.check_output(arguments.output, arguments.spectra)
-    model = _new_model(arguments)
-    with SpectraFile(arguments.spectra) as spectra:
-        with _progress(arguments, spectra.n_pixels, "pixels") as bar:
-            jobs.train(model, spectra, arguments.threads, bar.update)
-        count = spectra.n_stars
-    model.write(arguments.output)
-    _say(
-        arguments,
-        f"{arguments.output}: model of {len(model.label_names)} labels, "
-        f"{len(model.terms)} terms and {len(model.s2):,} pixels, trained on "
-        f"{count:,} stars",
-    )
-
-
-def _validate(arguments):
-    from . import jobs
-    from .atomic import atomic_path
-    from .spectra import SpectraFile
-
-    for path in (arguments.output, arguments.figure):
-        if path is not None:
-            jobs.check_output(path, arguments.spectra)
-    one_to_one = _figure_maker(arguments.figure) if arguments.figure else None
-    model = _new_model(arguments)
-    with SpectraFile(arguments.spectra) as spectra:
-        with _progress(arguments, spectra.n_stars, "spectra") as bar:
-            found = jobs.validate(
-                model,
-                spectra,
-                arguments.folds,
-                arguments.seed,
-                arguments.threads,
-                bar.update,
-            )
-        lines = jobs.summary_lines(found.label_names, found.difference)
-        say("\n".join(lines))
-        if arguments.output:
-            jobs.write_validation(arguments.output, found, spectra)
-            _say(arguments, f"{arguments.output}: given and inferred labels")
-    if one_to_one:
-        figure = one_to_one(found.labels, found.result.labels, found.label_names)
-        with atomic_path(arguments.figure) as temporary:
-            form = Path(arguments.figure).suffix.removeprefix(".") or None
-            figure.savefig(temporary, format=form)
-        _say(arguments, f"{arguments.figure}: figure")
-
-
-def _infer(arguments):
-    from . import jobs
-    from .model import CannonModel
-    from .spectra import SpectraFile
-
-    jobs.check_output(arguments.output, arguments.model, arguments.spectra)
-    model = CannonModel.read(arguments.model)
-    with SpectraFile(arguments.spectra) as spectra:
-        with _progress(arguments, spectra.n_stars, "spectra") as bar:
-            flags = jobs.infer(
-                model,
-                spectra,
-                arguments.output,
-                arguments.starts,
-                arguments.block,
-                arguments.threads,
-                bar.update,
-            )
-        count = spectra.n_stars
-    _say(
-        arguments,
-        f"{arguments.output}: labels of {count:,} spectra; "
-        f"flagged: {jobs.flags_text(flags)}",
-    )
-
-
-def _info(arguments):
-    from .describe import describe
-
-    facts = describe(arguments.file)
-    width = max(len(name) for name, _ in facts)
-    for name, value in facts:
-        say(f"{name:<{width}}  {value}")
-
-
-def _selftest(arguments):
-    from .selftest import selftest
-
-    return FAILED if selftest(say) else 0
-
-
-def _new_model(arguments):
-    """Return the untrained model that the arguments ask for."""
-    from .model import CannonModel
-
-    return CannonModel(
-        arguments.labels,
-        degree=arguments.degree,
-        terms=arguments.terms,
-        l1=arguments.l1,
-        scatter=arguments.scatter,
-    )
-
-
-def _figure_maker(path):
-    """Return `plots.one_to_one` for a figure to be saved as ``path``."""
-    try:
-        from .plots import check_format, one_to_one
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] != "matplotlib":
-            raise
-        raise InputError(
-            f"a figure needs matplotlib ({error}): install it, or fastcannon[plot], "
-            "or leave out --figure"
-        ) from error
-    check_format(path)
-    return one_to_one
-
-
-def _progress(arguments, total, unit):
-    """Return a progress bar on stderr, silent where stderr is a file."""
-    from tqdm import tqdm
-
-    disable = True if arguments.quiet else None
-    return tqdm(total=total, unit=f" {unit}", unit_scale=True, disable=disable)
-
-
-def _say(arguments, text):
-    """Print what was done, unless asked to be quiet."""
-    if not arguments.quiet:
-        say(text)
-
-
 def _fail(text):
     """Print an error without empty space and return the exit code of bad input."""
     lines = [" ".join(line.split()) for line in str(text).splitlines()]
@@ -401,35 +172,48 @@ def _parser():
         "whose labels are known, then infer the labels of other stars.",
         epilog="fastcannon COMMAND --help says more about a command.",
     )
-    commands = parser.add_subparsers(
+    parsers = parser.add_subparsers(
         title="commands", metavar="COMMAND", required=True, dest="name"
     )
+    _add_surveys(parsers)
+    _add_report(parsers)
+    _add_spectra(parsers)
+    add_translate(parsers)
+    info = add_command(
+        parsers, "info", commands.info, "say what a file holds", EXAMPLES
+    )
+    info.add_argument(
+        "file", metavar="FILE", help="model, spectra file or table of labels"
+    )
+    add_command(
+        parsers, "selftest", commands.selftest, "check this installation", EXAMPLES
+    )
+    return parser
 
+
+def _add_surveys(parsers):
+    """Add the commands that work by a configuration."""
     init = add_command(
-        commands, "init", _init, "write an example of a configuration", EXAMPLES
+        parsers, "init", commands.init, "write an example of a configuration", EXAMPLES
     )
     init.add_argument("config", metavar="FILE", nargs="?", default="fastcannon.toml")
-
-    simulate = add_command(
-        commands, "simulate", _simulate, "write two simulated surveys to disk", EXAMPLES
+    simulate = _add_simulate(parsers)
+    pack = add_command(
+        parsers, "pack", commands.pack, "pack the spectra of surveys", EXAMPLES
     )
-    simulate.add_argument("folder", metavar="FOLDER", help="new folder for the files")
-    for option, default, text in (
-        ("--stars", 1000, "of each survey (default: %(default)s)"),
-        (
-            "--overlap",
-            None,
-            "stars in both (default: a tenth, but 600 or all of fewer)",
-        ),
-        ("--seed", 0, "of all that is random (default: %(default)s)"),
-    ):
-        simulate.add_argument(option, type=int, default=default, metavar="N", help=text)
-    pack = add_command(commands, "pack", _pack, "pack the spectra of surveys", EXAMPLES)
     match = add_command(
-        commands, "match", _match, "find the stars surveys have in common", EXAMPLES
+        parsers,
+        "match",
+        commands.match,
+        "find the stars surveys have in common",
+        EXAMPLES,
     )
     run = add_command(
-        commands, "run", _run, "do it all: from survey files to catalogues", EXAMPLES
+        parsers,
+        "run",
+        commands.run,
+        "do it all: from survey files to catalogues",
+        EXAMPLES,
     )
     for command in (pack, match, run):
         command.add_argument("config", metavar="CONFIG", help="configuration, TOML")
@@ -447,9 +231,39 @@ def _parser():
         help="of a Dask cluster, which has the workers",
     )
     run.add_argument("--status", action="store_true", help="say where a run stands")
+    for command in (init, simulate, pack, match, run):
+        add_quiet(command.add_argument_group("running"))
 
+
+def _add_simulate(parsers):
+    simulate = add_command(
+        parsers,
+        "simulate",
+        commands.simulate,
+        "write two simulated surveys to disk",
+        EXAMPLES,
+    )
+    simulate.add_argument("folder", metavar="FOLDER", help="new folder for the files")
+    for option, default, text in (
+        ("--stars", 1000, "of each survey (default: %(default)s)"),
+        (
+            "--overlap",
+            None,
+            "stars in both (default: a tenth, but 600 or all of fewer)",
+        ),
+        ("--seed", 0, "of all that is random (default: %(default)s)"),
+    ):
+        simulate.add_argument(option, type=int, default=default, metavar="N", help=text)
+    return simulate
+
+
+def _add_report(parsers):
     report = add_command(
-        commands, "report", _report, "show a run: figures, tables, page", EXAMPLES
+        parsers,
+        "report",
+        commands.report,
+        "show a run: figures, tables, page",
+        EXAMPLES,
     )
     report.add_argument("run", metavar="RUN", help="output folder of a run")
     report.add_argument(
@@ -476,49 +290,61 @@ def _parser():
         help="two spectra to lay over the difference of two stars: wavelength, flux_a, "
         "flux_b",
     )
+    add_quiet(report.add_argument_group("running"))
 
+
+def _add_spectra(parsers):
+    """Add the commands that work on spectra files and model files."""
     train = add_command(
-        commands, "train", _train, "train a model on stars with labels", EXAMPLES
+        parsers, "train", commands.train, "train a model on stars with labels", EXAMPLES
     )
     _add_training_set(train)
     _add_output(train, "file for the model", required=True)
     _add_model(train)
-
     validate = add_command(
-        commands,
+        parsers,
         "validate",
-        _validate,
+        commands.validate,
         "test a model on the stars it is trained on",
         EXAMPLES,
     )
     _add_training_set(validate)
     _add_output(validate, "file for a table of given and inferred labels")
-    validate.add_argument(
+    _add_folds(validate)
+    _add_model(validate)
+    infer = add_command(
+        parsers, "infer", commands.infer, "infer the labels of spectra", EXAMPLES
+    )
+    _add_inference(infer)
+    for command in (train, validate, infer):
+        _add_running(command)
+
+
+def _add_folds(parser):
+    parser.add_argument(
         "--figure", metavar="FILE", help="file for a figure (.png, .pdf)"
     )
-    validate.add_argument(
+    parser.add_argument(
         "--folds",
         type=int,
         default=12,
         metavar="N",
         help="parts of the stars, left out in turn (default: %(default)s)",
     )
-    validate.add_argument(
+    parser.add_argument(
         "--seed",
         type=int,
         default=0,
         metavar="N",
         help="of the random division into parts (default: %(default)s)",
     )
-    _add_model(validate)
 
-    infer = add_command(
-        commands, "infer", _infer, "infer the labels of spectra", EXAMPLES
-    )
-    infer.add_argument("model", metavar="MODEL", help="model file")
-    infer.add_argument("spectra", metavar="SPECTRA", help="spectra file, normalised")
-    _add_output(infer, "file for the table of labels", required=True)
-    infer.add_argument(
+
+def _add_inference(parser):
+    parser.add_argument("model", metavar="MODEL", help="model file")
+    parser.add_argument("spectra", metavar="SPECTRA", help="spectra file, normalised")
+    _add_output(parser, "file for the table of labels", required=True)
+    parser.add_argument(
         "--starts",
         type=int,
         default=8,
@@ -526,26 +352,13 @@ def _parser():
         help="descents per spectrum; more find the best fit more surely "
         "(default: %(default)s)",
     )
-    infer.add_argument(
+    parser.add_argument(
         "--block",
         type=int,
         default=1024,
         metavar="N",
         help="spectra in memory at a time (default: %(default)s)",
     )
-
-    add_translate(commands, _add_quiet)
-
-    info = add_command(commands, "info", _info, "say what a file holds", EXAMPLES)
-    info.add_argument(
-        "file", metavar="FILE", help="model, spectra file or table of labels"
-    )
-    add_command(commands, "selftest", _selftest, "check this installation", EXAMPLES)
-    for command in (train, validate, infer):
-        _add_running(command)
-    for command in (init, simulate, pack, match, run, report):
-        _add_quiet(command.add_argument_group("running"))
-    return parser
 
 
 def _add_training_set(parser):
@@ -600,17 +413,7 @@ def _add_running(parser):
     group.add_argument(
         "--threads", type=int, metavar="N", help="default: all cores it may use"
     )
-    _add_quiet(group)
-
-
-def _add_quiet(group):
-    group.add_argument(
-        "-q",
-        "--quiet",
-        "--no-progress",
-        action="store_true",
-        help="no progress bar, only results and errors",
-    )
+    add_quiet(group)
 
 
 if __name__ == "__main__":

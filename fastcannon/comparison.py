@@ -52,16 +52,18 @@ def comparison_table(names, training, held, made, scales):
     for name, table in held.items():
         case = made[name]
         values, errors = _cannon(case, names, training, scales[name])
-        other = _translated(case, names, training, table)
+        outputs = [f"{label}_{case.scale}" for label in names]
+        other = held_out_labels(table, training, outputs)
+        stated = held_out_labels(table, training, [f"e_{one}" for one in outputs])
         own = _own(case, names, training)
-        given = label_array(training, [f"{label}_{case.scale}" for label in names])
+        given = label_array(training, outputs)
         against = [
             (label, given[:, names.index(label)]) for label in AGAINST if label in names
         ]
         for k, label in enumerate(names):
             methods = {
                 CANNON: (values[:, k], errors[:, k]),
-                TRANSLATOR: (other[0][:, k], other[1][:, k]),
+                TRANSLATOR: (other[:, k], stated[:, k]),
                 IDENTITY: (own[0][:, k], own[1][:, k]),
             }
             rows += _rows(case.name, label, methods, given[:, k], against)
@@ -73,6 +75,30 @@ def own_label(training, name, survey):
     column = f"{name}_{survey}"
     given = f"{column}{GIVEN}"
     return training[given if given in training.colnames else column]
+
+
+def held_out_labels(held, training, columns):
+    """Return values of the left-out stars in the order of the training stars.
+
+    Parameters
+    ----------
+    held : astropy Table
+        Of a translator, in any order: ``star_id``, outputs and errors, label units.
+    training : astropy Table, N rows
+        With ``star_id``.
+    columns : sequence of K str
+        Of ``held``.
+
+    Returns
+    -------
+    ndarray, (N, K), label units
+        NaN for stars that were not left out.
+    """
+    row = {str(star): n for n, star in enumerate(held["star_id"])}
+    rows = np.array([row.get(str(star), -1) for star in training["star_id"]])
+    found = np.full((len(rows), len(columns)), np.nan)
+    found[rows >= 0] = label_array(held, columns)[rows[rows >= 0]]
+    return found
 
 
 def comparison_lines(table):
@@ -140,19 +166,6 @@ def _cannon(case, names, training, scale):
     snr = np.asarray(training[f"snr_{case.survey}"], float)
     errors = final_errors(formal, snr, scale.factors, scale.decays)
     return given + case.difference(names), errors
-
-
-def _translated(case, names, training, held):
-    """Return labels and errors of left-out stars by the translator, (N, K) each."""
-    row = {str(star): n for n, star in enumerate(held["star_id"])}
-    rows = np.array([row.get(str(star), -1) for star in training["star_id"]])
-    found = []
-    for prefix in ("", "e_"):
-        columns = [f"{prefix}{name}_{case.scale}" for name in names]
-        values = label_array(held, columns)[rows]
-        values[rows < 0] = np.nan
-        found.append(values)
-    return found
 
 
 def _own(case, names, training):

@@ -12,6 +12,7 @@ from importlib.resources import files
 from inspect import signature
 from pathlib import Path
 
+from .checks import SCATTERS
 from .cuts import check_condition, suggest
 from .errors import InputError
 from .labels import LABELS
@@ -21,7 +22,6 @@ GALAH = "galah"  # the survey with a catalogue of repeats
 OWN = "spectra"  # the project's spectra files
 FLUXES = ("normalised", "counts")
 MATCHES = ("star_id", "gaia", "position")
-SCATTERS = ("likelihood", "median")  # of `model`, which would load the compiler
 # Labels and other numbers that a catalogue has under our names (with errors e_...).
 MEASURED = (*LABELS, "mg_fe", "rv")
 COLUMNS = (

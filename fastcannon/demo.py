@@ -21,6 +21,7 @@ from .atomic import atomic_path
 from .comparison import METHODS
 from .config import Translate, read_config
 from .errors import FastcannonError
+from .extras import missing
 from .fitsfiles import hdu_to_table
 from .plots import one_to_one
 from .report import write_report
@@ -28,7 +29,6 @@ from .runfolder import COMPARISON
 from .simulator import simulate
 from .subcommands import say
 from .textfiles import read_ecsv
-from .translators import missing_libraries
 
 CONFIGURATION = "fastcannon.toml"
 TRUTH = Path("truth") / "truth.fits"
@@ -69,7 +69,7 @@ def run_demo(folder, data=None, n_stars=1200, overlap=1000):
 
 def _with_translators(config):
     """Return a configuration with translators, where they can be trained."""
-    if missing_libraries():
+    if missing("translate"):
         return config
     return replace(config, translate=Translate(NETWORKS, config.translate.seed))
 

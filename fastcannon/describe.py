@@ -4,16 +4,8 @@ import numpy as np
 
 from . import fitsfiles, fitsheaders
 from .errors import FileFormatError, parsing
-from .jobs import (
-    HELD_OUT,
-    LABELS,
-    LEFT_OUT,
-    STARS,
-    TRAINING,
-    VALIDATION,
-    count_flags,
-    flags_text,
-)
+from .jobs import count_flags, flags_text
+from .kinds import HELD_OUT, LABELS, LEFT_OUT, STARS, TRAINING, VALIDATION
 from .labels import unit
 from .model import CannonModel
 from .modelfile import KIND as MODEL

@@ -4,10 +4,10 @@ import numpy as np
 from astropy.table import Table
 
 from .cuts import get_numbers
-from .labels import LABELS, unit
+from .labels import LABELS, LOGG_CUT, unit
+from .spread import half_range
 
 GROUPS = ("all", "giants", "dwarfs")
-LOGG_CUT = 3.5  # giants lie below (Nandakumar+2022, section 3.2)
 _LOW, _HIGH = 0.16, 0.84
 
 
@@ -89,8 +89,7 @@ def mean_and_scatter(values):
     n = len(values)
     if n == 0:
         return 0, np.nan, np.nan, np.nan, np.nan
-    low, high = np.quantile(values, (_LOW, _HIGH))
-    mean, scatter = values.mean(), (high - low) / 2
+    mean, scatter = values.mean(), half_range(values)
     if n == 1:
         return 1, mean, np.nan, scatter, np.nan
     step = np.sqrt(_LOW * _HIGH / n)

@@ -50,6 +50,18 @@ def choose_method(terms, n_pixels, n_spectra, n_descents):
     spectrum. Streaming: a pass over the pixels per step of every descent. The constants
     were measured for K = 3 to 17, where compressed wins by 20 times and more; streaming
     is for models whose table would not fit the memory.
+
+    Parameters
+    ----------
+    terms : Terms
+        T of them.
+    n_pixels, n_spectra : int
+    n_descents : int
+        Of each spectrum.
+
+    Returns
+    -------
+    str
     """
     n_labels = terms.exponents.shape[1]
     n_terms, n_pairs = len(terms), len(terms.pairs[0])
@@ -63,7 +75,21 @@ def choose_method(terms, n_pixels, n_spectra, n_descents):
 
 @dataclass
 class Minima:
-    """Lowest and second lowest minimum of every spectrum of a block, scaled labels."""
+    """Lowest and second lowest minimum of every spectrum of a block, scaled labels.
+
+    Attributes
+    ----------
+    x, other_x : ndarray, (S, K)
+        NaN where there is none.
+    value, other_value : ndarray, (S,)
+        Their chi^2.
+    hessian : ndarray, (S, K, K)
+        Of chi^2 at x.
+    count : ndarray, (S,), int64
+        Minima within 9 of the lowest.
+    status : ndarray, (S,), int64
+        Of `kernels.levenberg`.
+    """
 
     x: np.ndarray
     value: np.ndarray
@@ -235,7 +261,10 @@ class Inferrer:
         self._pivoted = pivoted
 
     def _weigh(self, flux, ivar, found):
-        """Weights, weighted pivoted flux and their constant; signal to noise."""
+        """Return weights and weighted pivoted flux (S, P), and their constant (S,).
+
+        ``found`` gets signal to noise and the number of pixels.
+        """
         w = self._scratch.array("w", flux.shape, self.dtype)
         wr = self._scratch.array("wr", flux.shape, self.dtype)
         constant = np.empty(len(flux))

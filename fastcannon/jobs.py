@@ -5,7 +5,6 @@ so that memory does not grow with the number of spectra.
 """
 
 import os
-import warnings
 from collections import Counter
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,20 +16,16 @@ from astropy.io import fits
 from . import fitsfiles, fitsheaders
 from .arrays import count_unusable, warn_bad
 from .atomic import atomic_path
-from .errors import BadPixelWarning, InputError
+from .errors import InputError
 from .inference import Inferrer
+from .kinds import BAD_PIXELS, LABELS, VALIDATION
 from .labels import unit
 from .model import CannonModel
-from .packed import GRID_TOLERANCE
 from .parallel import ahead
+from .preparation import Preparation
 from .result import STAR_STATUS
+from .spread import half_range, robust_sigma
 
-# Kinds of tables: inferred labels, cross-validation, common stars of two surveys.
-LABELS, VALIDATION, TRAINING = "LABELS", "VALIDATION", "TRAINING"
-# Survey and Gaia values of a packed part; what has no row in a catalogue.
-STARS, LEFT_OUT = "CATSTARS", "LEFTOUT"
-BAD_PIXELS = "BADPIXEL"  # keyword of inferred labels: pixels that were no numbers
-HELD_OUT = "HELDOUT"  # training stars by a translator that has not seen them
 BLOCK = 1024  # spectra in memory at a time: 70 MB for 8575 pixels
 
 
@@ -193,9 +188,7 @@ def infer_all(
         See `infer`.
     """
     spectra.verify()
-    steps = [_normalisation(one.model, spectra) for one in prepared]
-    for one in prepared:
-        _check_grid(one.model, spectra)
+    steps = [Preparation(one.model, spectra) for one in prepared]
     if block < 1:
         raise InputError(f"block is {block}; at least 1 spectrum at a time is needed")
     flags, found = [Counter() for _ in prepared], {BAD_PIXELS: 0}
@@ -205,6 +198,7 @@ def infer_all(
             for path, keywords in zip(paths, facts, strict=True)
         ]
         for start, *given in ahead(_blocks(spectra, block)):
+            # Ids are read by a handle of their own: the thread has the file's.
             ids = spectra.ids(start, start + len(given[0]))
             ready, bad = {}, count_unusable(*given)
             for one, step, write, count in zip(
@@ -259,10 +253,9 @@ def summary_lines(names, difference):
         if not len(values):
             lines.append(f"{name:<10} {unit(name):<5} {'no star has a label':>39}")
             continue
-        low, middle, high = np.percentile(values, (16, 50, 84))
-        mad = 1.4826 * np.median(np.abs(values - middle))
-        digits = 1 if high - low >= 10 else 4
-        numbers = (f"{x:>9.{digits}f}" for x in ((high - low) / 2, mad))
+        scatter = half_range(values)
+        digits = 1 if scatter >= 5 else 4
+        numbers = (f"{x:>9.{digits}f}" for x in (scatter, robust_sigma(values)))
         lines.append(
             f"{name:<10} {unit(name):<5} {values.mean():>+9.{digits}f} "
             f"{' '.join(numbers)} {len(values):>9,}"
@@ -278,71 +271,12 @@ def _training_set(model, spectra):
     return labels, *spectra.read_rows(0, spectra.n_stars)
 
 
-class _Normalisation:
-    """What readies spectra for a model; equal for models that agree on it.
-
-    What was done to the training spectra is done to all, also where the flux was
-    normalised before: a continuum that is 1 already stays so.
-    """
-
-    def __init__(self, normaliser):
-        self._normaliser = normaliser
-        self._key = None
-        if normaliser is not None:
-            pixels, regions = normaliser.pixels.tobytes(), tuple(normaliser.regions)
-            self._key = normaliser.order, normaliser.error_floor, pixels, regions
-
-    def __call__(self, flux, ivar, threads):
-        if self._normaliser is None:
-            return flux, ivar
-        with warnings.catch_warnings():
-            # They are counted for all blocks, and warned of once.
-            warnings.simplefilter("ignore", BadPixelWarning)
-            return self._normaliser.apply(flux, ivar, threads)
-
-    def __eq__(self, other):
-        return self._key == other._key
-
-    def __hash__(self):
-        return hash(self._key)
-
-
-def _normalisation(model, spectra):
-    """Return what readies spectra for the model; refuses those that cannot be."""
-    normaliser = model.normaliser
-    if normaliser is None or normaliser.order is None:
-        spectra.require_normalised()
-    return _Normalisation(normaliser)
-
-
 def _blocks(spectra, size):
     """Yield blocks of spectra; one without rows where there are none."""
     if spectra.n_stars == 0:
         nothing = np.empty((0, spectra.n_pixels), np.float32)
         return iter([(0, nothing, nothing)])
     return spectra.blocks(size)
-
-
-def _check_grid(model, spectra):
-    """Refuse spectra on other wavelengths than the model's, where it knows its own."""
-    if len(model.s2) != spectra.n_pixels:
-        raise InputError(
-            f"{_name(spectra)} has {spectra.n_pixels} pixels and the model has "
-            f"{len(model.s2)}; resample the spectra to the model's wavelengths"
-        )
-    if model.wavelength is None:
-        return
-    apart = np.abs(spectra.wavelength / model.wavelength - 1.0).max()
-    if not apart <= GRID_TOLERANCE:
-        raise InputError(
-            f"the wavelengths of {_name(spectra)} differ from the model's by up to "
-            f"{apart:.1e} of their value; resample the spectra to the model's"
-        )
-
-
-def _name(spectra):
-    """Return what to call spectra in messages."""
-    return getattr(spectra, "path", None) or spectra.parts[0].path.parent
 
 
 def _labels_table(result, ids):

@@ -18,7 +18,7 @@ from .catalogue import catalogue_name
 from .config import OWN
 from .digests import digest
 from .errors import InputError
-from .jobs import LEFT_OUT, STARS
+from .kinds import LEFT_OUT, STARS
 from .match import best_entries, gaia_ids, plain_release
 from .packed import rows_of
 from .runfolder import PLAN, finished

@@ -1,9 +1,15 @@
-"""Rows of the tables of labels that the packed parts of a run have."""
+"""Rows of the tables of labels that the packed parts of a run have.
+
+Parts are read whole, one at a time, and their checksums looked at: a mapped file that
+is cut short under its reader ends the process.
+"""
 
 import numpy as np
-from astropy.io import fits
 from astropy.table import Table, vstack
 
+from .errors import parsing
+from .fitsfiles import TABLE_VERSION, open_verified
+from .kinds import LABELS
 from .packed import as_bytes, rows_of
 from .result import UNKNOWN
 
@@ -26,6 +32,11 @@ def read_rows(paths, starts, rows):
     -------
     astropy Table
         R rows in the order asked for: labels, errors, r_chi2, minima, status.
+
+    Raises
+    ------
+    FileFormatError
+        A table is damaged.
     """
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
@@ -35,14 +46,11 @@ def read_rows(paths, starts, rows):
         here = ordered[cuts[number] : cuts[number + 1]] - starts[number]
         if not len(here) and pieces:
             continue
-        with fits.open(path, memmap=True) as hdus:
-            data = hdus[1].data
-            columns = [
-                n for n in data.names if n not in _NOT_READ and "_inside" not in n
-            ]
-            pieces.append(
-                Table({n: np.asarray(data[n][here]).astype(float) for n in columns})
-            )
+        data = _rows_of_part(path)
+        columns = [
+            n for n in data.dtype.names if n not in _NOT_READ and "_inside" not in n
+        ]
+        pieces.append(Table({n: data[n][here].astype(float) for n in columns}))
     found = vstack(pieces)
     for name in ("status", "minima"):
         found[name] = found[name].astype(np.int64)
@@ -63,12 +71,18 @@ def read_columns(paths, names):
     -------
     dict of str to (S,) array
         Text as bytes.
+
+    Raises
+    ------
+    FileFormatError
+        A table is damaged, or lacks a column.
     """
     pieces = {name: [] for name in names}
     for path in paths:
-        with fits.open(path, memmap=True, character_as_bytes=True) as hdus:
+        data = _rows_of_part(path)
+        with parsing(path, "the labels"):
             for name, own in pieces.items():
-                values = hdus[1].data.field(name)
+                values = data[name]
                 own.append(np.array(values, dtype=values.dtype.newbyteorder("=")))
     return {name: np.concatenate(pieces.pop(name)) for name in list(pieces)}
 
@@ -102,3 +116,12 @@ def scaled_labels(paths, ids, names):
         for name in names:
             found[name][new] = part[name][rows[new]]
     return found
+
+
+def _rows_of_part(path):
+    """Return the rows of a label table as a structured array, text as bytes."""
+    with (
+        open_verified(path, LABELS, TABLE_VERSION) as hdus,
+        parsing(path, "the labels"),
+    ):
+        return np.asarray(hdus[LABELS].data.view(np.ndarray))

@@ -6,6 +6,7 @@ import numpy as np
 
 from .arrays import check_spectra, clean_spectra, label_array, warn_bad
 from .checks import (
+    SCATTERS,
     check_censors,
     check_coefficients,
     check_independent,
@@ -17,6 +18,7 @@ from .checks import (
 from .errors import InputError, TrainingWarning
 from .inference import Inferrer
 from .kernels.hull import hull_vertices
+from .l1path import L1Path
 from .modelfile import read_model, write_model
 from .starts import make_starts
 from .terms import Terms
@@ -32,7 +34,6 @@ from .training import (
 )
 from .validation import cross_validate
 
-SCATTERS = ("likelihood", "median")
 HULL_TOLERANCE = 1e-12
 
 
@@ -471,34 +472,3 @@ class CannonModel:
                 TrainingWarning,
                 stacklevel=3,
             )
-
-
-class L1Path:
-    """Models along a path of L1 strengths, at one s2.
-
-    Attributes
-    ----------
-    strengths : ndarray, (L,)
-    theta : ndarray, (L, P, T)
-    s2 : ndarray, (P,)
-    violation : ndarray, (L, P)
-        Largest violation of the optimality conditions, relative to the largest gradient
-        at theta = 0.
-    """
-
-    def __init__(self, free, strengths, theta, violation):
-        self._free = free
-        self.strengths = strengths
-        self.theta = theta
-        self.s2 = free.s2
-        self.violation = violation
-
-    def model(self, i):
-        """Return the model of strength i, ready to infer."""
-        free = self._free
-        model = CannonModel(free.label_names, l1=self.strengths[i])
-        for name, value in vars(free).items():
-            if name != "l1":
-                setattr(model, name, value)
-        model.theta = self.theta[i]
-        return model

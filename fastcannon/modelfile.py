@@ -13,6 +13,7 @@ from astropy.table import Table
 from .checks import check_coefficients, check_label_values, check_wavelength
 from .errors import parsing
 from .fitsfiles import hdu_to_table, open_verified, table_to_hdu, write_hdus
+from .normalise import Normaliser
 from .starts import N_STARTS
 
 KIND = "CannonModel"
@@ -136,8 +137,6 @@ def _normaliser_hdu(normaliser):
 
 
 def _read_normaliser(hdu):
-    from .normalise import Normaliser  # imports models
-
     table = hdu_to_table(hdu)
     table.meta.update(hdu.header)
     return Normaliser.from_table(table)

@@ -14,7 +14,7 @@ from ivar would move the continuum by 1 / (S/N)^2 (`continuum`).
 from collections.abc import Callable
 from dataclasses import dataclass
 from numbers import Real
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from astropy.table import Table
@@ -23,8 +23,10 @@ from . import continuum
 from .checks import check_wavelength
 from .errors import FileFormatError, InputError, check_whole
 from .kernels.gate import keep_rows
-from .model import CannonModel
 from .parallel import ranges, run_blocks
+
+if TYPE_CHECKING:  # models keep a normaliser
+    from .model import CannonModel
 
 # Of the pixels of a stretch are chosen; Ness+2015 chose 5 to 9 %.
 SHARE = 0.07
@@ -310,7 +312,7 @@ def refine(
     flux,
     ivar,
     regions,
-    make_model: Callable[[], CannonModel],
+    make_model: Callable[[], "CannonModel"],
     order=4,
     share=SHARE,
     stretches=STRETCHES,

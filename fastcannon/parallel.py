@@ -29,7 +29,12 @@ def thread_count(threads=None):
 
 @contextmanager
 def single_threaded_blas():
-    """Hold every BLAS in the process to one thread while the context lasts."""
+    """Hold every BLAS in the process to one thread while the context lasts.
+
+    For one thread of the process at a time: the number is the process's, what others
+    ask for meanwhile has no effect, and they go on with many BLAS threads, which change
+    the last digits, when the first is done.
+    """
     with threadpool_limits(limits=1, user_api="blas"):
         yield
 

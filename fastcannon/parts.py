@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import fitsfiles, jobs
+from . import fitsfiles, jobs, kinds
 from .catalogue import FLAGS, Scale, catalogue_rows, clean
 from .catalogue_files import read_partition, write_partition
 from .digests import file_digest
@@ -83,20 +83,14 @@ def infer_part(task):
 
     Returns
     -------
-    int
-        Pixels that held no usable number.
+    float
+        Seconds of processor time.
     """
+    start = time.process_time()
     prepared = [_prepared(*model, task.starts) for model in task.models]
     facts = [{PLAN: (plan, "digest of spectra and model")} for plan in task.plans]
     with SpectraFile(task.spectra) as spectra:
-        _, bad = jobs.infer_all(prepared, spectra, task.paths, facts, threads=1)
-    return bad
-
-
-def infer_part_timed(task):
-    """Infer a packed part as `infer_part`; return the seconds of processor time."""
-    start = time.process_time()
-    infer_part(task)
+        jobs.infer_all(prepared, spectra, task.paths, facts, threads=1)
     return time.process_time() - start
 
 
@@ -113,7 +107,7 @@ def catalogue_part(task):
         See `counts_of`.
     """
     tables = []
-    for path, kind in ((task.stars, jobs.STARS), (task.labels, jobs.LABELS)):
+    for path, kind in ((task.stars, kinds.STARS), (task.labels, kinds.LABELS)):
         tables.append(fitsfiles.read_table(path, kind))
     table = catalogue_rows(*tables, _scale(*task.calibration))
     write_partition(task.path, table, task.facts)

@@ -1,6 +1,5 @@
 """One-to-one plots of labels, and which files figures can be saved in."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from . import labels
 from .errors import InputError
 from .figures import style
-from .figures.style import FEW_STARS
+from .spread import half_range
 
 
 def check_format(path):
@@ -76,7 +75,7 @@ def _panel(axis, true, inferred, name):
         )
     true, inferred = true[both], inferred[both]
     low, high = _limits(true)
-    if len(true) <= FEW_STARS:
+    if len(true) <= style.FEW_STARS:
         style.points(axis, true, inferred)
     else:
         axis.hexbin(
@@ -106,17 +105,11 @@ def _limits(true):
 
 def _summary(difference, unit, beyond):
     """Return the text of a panel."""
-    low, high = np.percentile(difference, (16, 84))
-    half = (high - low) / 2
-    digits = useful_digits(half)
+    half = half_range(difference)
+    digits = labels.useful_digits(half)
     lines = [
         f"mean {difference.mean():+.{digits}f} {unit}",
         f"scatter {half:.{digits}f} {unit}",
         f"{len(difference):,} stars" + (f", {beyond:,} outside" if beyond else ""),
     ]
     return "\n".join(line.rstrip() for line in lines)
-
-
-def useful_digits(spread):
-    """Return the decimals that write three digits of a spread: 87.3, 4.21, 0.0532."""
-    return max(0, 2 - math.floor(math.log10(spread))) if spread > 0 else 3

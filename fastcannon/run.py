@@ -14,7 +14,16 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from . import calibration, cases, fitsfiles, fitsheaders, jobs, parts, translators
+from . import (
+    calibration,
+    cases,
+    fitsfiles,
+    fitsheaders,
+    jobs,
+    kinds,
+    parts,
+    translators,
+)
 from .catalogue_files import write_manifest
 from .config import OWN
 from .cuts import Cut
@@ -39,6 +48,7 @@ from .runfolder import (
 )
 from .scheduler import open_workers
 from .sources import catalogue, open_survey
+from .spread import half_range
 from .textfiles import write_ecsv, write_json
 
 SHOWN = 5  # refused files that are printed
@@ -110,7 +120,7 @@ def run_all(config, say, bar, workers=None, address=None):
         )
         if config.translate.networks:
             summary["translators"] = translators.run_translators(
-                config, folder, found, made, calibrated, tell, bar, workers, address
+                config, folder, found, made, calibrated, tell, bar, run
             )
         write_json(folder.path / SUMMARY, summary)
         tell(f"{folder.path / SUMMARY}: all counts")
@@ -253,7 +263,7 @@ def match_surveys(config, common=None):
     cases.check_training(config, found.table)
     cases.warn_of_few(config, found.table)
     table = fitsfiles.without_odd_units(found.table)
-    fitsfiles.write_table(config.output / "training.fits", table, jobs.TRAINING)
+    fitsfiles.write_table(config.output / "training.fits", table, kinds.TRAINING)
     write_ecsv(config.output / "differences.ecsv", differences)
     return found, differences
 
@@ -345,7 +355,7 @@ def infer_all(config, folder, made, bar, run):
     with bar(total, "spectra") as progress:
         progress.update(n_done)
         seconds = run(
-            parts.infer_part_timed, tasks, lambda task: progress.update(task.n_spectra)
+            parts.infer_part, tasks, lambda task: progress.update(task.n_spectra)
         )
     _keep_rates(folder, tasks, seconds)
     return paths
@@ -369,7 +379,7 @@ def count_bad_pixels(made, labels, say):
     counts = {}
     for case in made:
         headers = (fitsheaders.scan(path)[0].header for path in labels[case.name])
-        counts[case.survey] = sum(header.get(jobs.BAD_PIXELS, 0) for header in headers)
+        counts[case.survey] = sum(header.get(kinds.BAD_PIXELS, 0) for header in headers)
     for survey, count in counts.items():
         if count:
             say(f"{survey}: {count:,} bad pixels (NaN, infinite) count as zero weight")
@@ -475,7 +485,7 @@ def _spectra_once(config, survey, training, threads):
 
 
 def _labels_finished(path, plan):
-    return finished(path, jobs.LABELS, plan)
+    return finished(path, kinds.LABELS, plan)
 
 
 def _validation_numbers(config, made):
@@ -483,11 +493,11 @@ def _validation_numbers(config, made):
     names, found = config.labels.names, {}
     for case in made:
         difference = case.difference(names)
-        low, high = np.nanpercentile(difference, (16, 84), axis=0)
+        scatter = half_range(difference)
         found[case.name] = {
             name: {
                 "bias": float(np.nanmean(difference[:, k])),
-                "scatter": float((high - low)[k] / 2),
+                "scatter": float(scatter[k]),
             }
             for k, name in enumerate(names)
         }

@@ -10,17 +10,17 @@ import copy
 import logging
 import multiprocessing
 import os
-import signal
-import threading
 import traceback
+import warnings
 from collections import Counter, deque
 from contextlib import contextmanager, suppress
 from functools import partial
-from multiprocessing import resource_tracker
 from multiprocessing.connection import wait as wait_for
 
 from . import __version__
-from .errors import InputError, WriteError, check_whole
+from .errors import FastcannonWarning, InputError, WriteError, check_whole
+from .extras import needing
+from .interrupts import deaf_to_interrupts, serve_parent
 from .parallel import single_threaded_blas, thread_count
 
 LOSSES = 3  # workers that one task may take with it
@@ -257,28 +257,6 @@ def _serve(pipe):
             pipe.send((None, RuntimeError(_traceback(answer[1] or error))))
 
 
-@contextmanager
-def deaf_to_interrupts():
-    """Start processes that never hear Ctrl-C: it is their parent who ends them."""
-    resource_tracker.ensure_running()  # which would let signals through once more
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def serve_parent():
-    """Leave Ctrl-C to the parent, and end when it ends, however that is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def wait():
-        wait_for([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
 def _answer(function, task):
     """Return the result of a task and None, or None and its error."""
     try:
@@ -306,13 +284,8 @@ def _traceback(error):
 @contextmanager
 def _connected(address):
     """Connect to the scheduler of a Dask cluster as long as the context lasts."""
-    try:
+    with needing("cluster"):
         from distributed import Client
-    except ImportError as error:
-        raise InputError(
-            f"the scheduler at {address!r} needs Dask, which is not installed; "
-            'install it with pip install "fastcannon[cluster]"'
-        ) from error
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
@@ -322,9 +295,22 @@ def _connected(address):
             "tcp://host:8786"
         ) from error
     try:
+        _await_workers(client, address)
         yield client
     finally:
         client.close()
+
+
+def _await_workers(client, address):
+    """Say it if a cluster has no workers yet."""
+    try:
+        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+    except TimeoutError:
+        warnings.warn(
+            f"the scheduler at {address!r} has no workers; the work waits for them",
+            FastcannonWarning,
+            stacklevel=2,
+        )
 
 
 def _run_on_cluster(client, function, tasks, advance=None):

@@ -1,16 +1,15 @@
 """What a configuration names: the catalogues and the packed spectra of its surveys."""
 
 import numpy as np
-from astropy.io.registry import IORegistryError
-from astropy.table import Table
 
 from . import match, surveys
 from .config import OWN
 from .cuts import suggest
-from .errors import InputError
+from .errors import FileFormatError, InputError
 from .match import Catalogue
 from .packed import PackedSurvey, rows_of
 from .runfolder import RunFolder
+from .usertables import read_any
 
 
 def open_survey(config, survey):
@@ -93,13 +92,11 @@ def read_table(path, where):
         It cannot be read.
     """
     try:
-        return Table.read(path)
-    except (OSError, ValueError, IORegistryError) as error:
-        # That of an unknown format goes on with all formats that there are.
-        reason = next(iter(str(error).splitlines()), "")
-        raise InputError(
-            f"{where}: {path} cannot be read as a table ({reason})"
-        ) from error
+        return read_any(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{where}: {path}: no such file") from error
+    except FileFormatError as error:
+        raise InputError(f"{where}: {error}") from error
 
 
 def _look_up(ids, tables):

@@ -41,7 +41,23 @@ class Terms:
 
     @classmethod
     def complete(cls, label_names, degree):
-        """All monomials up to a degree: 1; linear; products row by row."""
+        """Return all monomials up to a degree: 1; linear; products row by row.
+
+        Parameters
+        ----------
+        label_names : sequence of K str
+        degree : int
+            1 or more.
+
+        Returns
+        -------
+        Terms
+
+        Raises
+        ------
+        InputError
+            The degree is no such number, or there are more than MOST_TERMS terms.
+        """
         degree = check_whole(degree, "degree")
         _check_size(degree, 0)
         _check_size(degree, comb(len(label_names) + degree, degree))
@@ -49,10 +65,26 @@ class Terms:
 
     @classmethod
     def parse(cls, label_names, terms):
-        """Terms from strings ("TEFF^2", "TEFF*LOGG") or from an exponent table (T, K).
+        """Return terms from strings or from a table of exponents.
 
         Label names are matched as written, else without regard to case. The constant
         term is put first whether or not it is listed.
+
+        Parameters
+        ----------
+        label_names : sequence of K str
+        terms : sequence of str, or array_like (T, K) of int
+            "TEFF^2", "TEFF*LOGG", or exponents.
+
+        Returns
+        -------
+        Terms
+
+        Raises
+        ------
+        InputError
+            A term cannot be read, names no label or is there twice; there are none, too
+            many, or of too high a degree.
         """
         if len(terms) and all(isinstance(term, str) for term in terms):
             rows = [_parse_term(term, label_names) for term in terms]
@@ -73,6 +105,7 @@ class Terms:
 
     @property
     def names(self):
+        """Names of the T terms, list of str."""
         return [_term_name(row, self.label_names) for row in self.exponents]
 
     @cached_property
@@ -99,19 +132,19 @@ class Terms:
         return hessian_table(self.pairs[0])
 
     def vectors(self, x):
-        """Label vectors (N, T) of scaled labels (N, K)."""
+        """Return label vectors, (N, T) float64, of scaled labels ``x`` (N, K)."""
         return _evaluate(x, *self._program)
 
     def pair_vectors(self, x):
-        """Distinct products of two terms (N, Q) at scaled labels (N, K)."""
+        """Return distinct products of two terms, (N, Q), of scaled labels (N, K)."""
         return _evaluate(x, *self._pair_program)
 
     def subset(self, kept):
-        """The terms where the boolean array ``kept`` (T,) is true."""
+        """Return the terms where the boolean array ``kept`` (T,) is true."""
         return Terms(self.label_names, self.exponents[kept])
 
     def containing(self, labels):
-        """Boolean (T,): terms that hold any of the labels marked in ``labels`` (K,)."""
+        """Return which terms, (T,) bool, hold a label that ``labels`` (K,) marks."""
         return (self.exponents[:, np.asarray(labels, dtype=bool)] > 0).any(axis=1)
 
 

@@ -5,11 +5,8 @@ survey is translated, and both methods are compared on the same stars (`comparis
 A translator's inputs have the names that the survey's labels have in the catalogues.
 """
 
-import shutil
 import time
-from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.util import find_spec
 from itertools import permutations
 from typing import NamedTuple
 
@@ -17,18 +14,18 @@ import fitsio
 import numpy as np
 from astropy.table import Column, Table
 
-from . import catalogue_files, fitsfiles, fitsheaders, jobs
+from . import catalogue_files, fitsfiles, fitsheaders, kinds
 from .catalogue import catalogue_name
 from .comparison import comparison_lines, comparison_table, own_label
 from .config import Survey
 from .digests import digest, file_digest
 from .errors import FastcannonError, InputError
+from .extras import missing
 from .labels import unit
 from .runfolder import COMPARISON, PLAN, TRANSLATOR, finished
 from .textfiles import write_ecsv
 
 FOLDER, TRANSLATED = "translators", "translated"
-LIBRARIES = ("jax", "equinox", "optax")  # that training needs
 # Columns of the catalogues that stand before the translated labels.
 KEPT = ("survey_id", "dr2_source_id", "dr3_source_id", "ra", "dec", "r_est")
 MODEL = "MODEL"  # keyword: digest of the translator
@@ -66,11 +63,6 @@ def directions(config):
     return [Direction(*two) for two in permutations(config.pair())]
 
 
-def missing_libraries():
-    """Return the libraries that training needs and that are not installed."""
-    return [name for name in LIBRARIES if find_spec(name) is None]
-
-
 def check(config, training):
     """Find what would keep translators from being trained; nothing without networks.
 
@@ -87,10 +79,10 @@ def check(config, training):
     """
     if not config.translate.networks:
         return
-    if missing := missing_libraries():
+    if lacking := missing("translate"):
         raise InputError(
             f"{config.path}: translate.networks is {config.translate.networks}, which "
-            f"needs {', '.join(missing)}: install fastcannon[translate], or set it to 0"
+            f"needs {', '.join(lacking)}: install fastcannon[translate], or set it to 0"
         )
     from .translate.fitting import read_sample
 
@@ -105,9 +97,7 @@ def check(config, training):
             ) from error
 
 
-def run_translators(
-    config, folder, training, made, calibrated, say, bar, workers=None, address=None
-):
+def run_translators(config, folder, training, made, calibrated, say, bar, run):
     """Train translators, translate both surveys and compare with the Cannon.
 
     What is finished is kept; what other settings of translators made is made anew.
@@ -122,8 +112,10 @@ def run_translators(
     made : list of cases.Case
     calibrated : list of calibration.Calibrated
         Of these cases.
-    say, bar, workers, address :
+    say, bar :
         As in `run.run_all`.
+    run : callable
+        Of `scheduler.open_workers`.
 
     Returns
     -------
@@ -138,7 +130,7 @@ def run_translators(
     counts, held = {}, {}
     for way in directions(config):
         path, held[way.case] = train_translator(config, folder, way, training, bar)
-        out = translate_survey(config, folder, way, path, bar, workers, address)
+        out = translate_survey(config, folder, way, path, bar, run)
         counts[way.name] = {"training stars": len(held[way.case]), **_flags(out)}
         rows, flagged = (counts[way.name][name] for name in ("rows", "flagged"))
         say(f"{out}: {rows:,} stars, {flagged:,} of them flagged")
@@ -186,12 +178,12 @@ def train_translator(config, folder, way, training, bar):
             MODEL: (file_digest(path), "digest of the translator"),
         }
         fitsfiles.write_table(
-            out, fitsfiles.without_odd_units(held), jobs.HELD_OUT, facts
+            out, fitsfiles.without_odd_units(held), kinds.HELD_OUT, facts
         )
-    return path, fitsfiles.read_table(out, jobs.HELD_OUT)
+    return path, fitsfiles.read_table(out, kinds.HELD_OUT)
 
 
-def translate_survey(config, folder, way, model, bar, workers, address):
+def translate_survey(config, folder, way, model, bar, run):
     """Translate all stars that a survey has in the catalogues; return the file."""
     from .translate.stream import translate_file
 
@@ -199,16 +191,14 @@ def translate_survey(config, folder, way, model, bar, workers, address):
     home = folder.path / "catalogues" / f"{way.scale.name}-scaled"
     paths = sorted(home.glob(f"{way.survey.name}-[0-9]*.parquet"))
     if not _translated(out, model, paths):
-        with _alone(out, paths) as source:
-            translate_file(
-                model,
-                source,
-                out,
-                keep=KEPT,
-                workers=workers,
-                scheduler=address,
-                progress=lambda total: bar(total, "rows"),
-            )
+        translate_file(
+            model,
+            paths,
+            out,
+            keep=KEPT,
+            run=run,
+            progress=lambda total: bar(total, "rows"),
+        )
     return out
 
 
@@ -274,9 +264,9 @@ def _plan(translator, table):
 def _trained(path, out, plan):
     """Tell whether a translator and its values of left-out stars are finished."""
     try:
-        if not finished(out, jobs.HELD_OUT, plan):
+        if not finished(out, kinds.HELD_OUT, plan):
             return False
-        header = fitsheaders.check_layout(out, jobs.HELD_OUT, fitsfiles.TABLE_VERSION)[
+        header = fitsheaders.check_layout(out, kinds.HELD_OUT, fitsfiles.TABLE_VERSION)[
             0
         ]
         return header.header[MODEL] == file_digest(path)
@@ -313,20 +303,6 @@ def _translated(path, model, partitions):
         return False
     made_from = file_digest(model), digest(*map(file_digest, partitions))
     return (header.get(MODEL), header.get("TABLE")) == made_from
-
-
-@contextmanager
-def _alone(path, partitions):
-    """Give a folder with one survey's partitions only, where workers see it."""
-    folder = path.absolute().parent / f".{path.name}.tmp"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    try:
-        for partition in partitions:
-            (folder / partition.name).symlink_to(partition.absolute())
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _flags(path):

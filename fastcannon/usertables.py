@@ -8,14 +8,14 @@ from astropy.utils.exceptions import AstropyWarning
 from .errors import FileFormatError
 
 
-def read_any(path, expected):
+def read_any(path, expected=""):
     """Read a table of a user's, in any format that astropy knows, with its masks.
 
     Parameters
     ----------
     path : str or Path
-    expected : str
-        Names of its columns, for the error.
+    expected : str, optional
+        Names of the columns it must have, for the error.
 
     Returns
     -------
@@ -36,7 +36,8 @@ def read_any(path, expected):
         raise
     except Exception as error:  # astropy's readers raise whatever their parsers raise
         reason = next(iter(str(error).splitlines()), "")
+        columns = f" with the columns {expected}" if expected else ""
         raise FileFormatError(
-            f"{path}: no table that can be read ({reason}); write FITS, ECSV or CSV "
-            f"with the columns {expected}"
+            f"{path}: no table that can be read ({reason}); write FITS, ECSV or CSV"
+            f"{columns}"
         ) from error

@@ -10,6 +10,7 @@ from .inference import Inferrer
 from .kernels.folds import leave_folds_out, weight_powers
 from .parallel import run_blocks
 from .result import InferenceResult
+from .spread import half_range, robust_sigma
 from .training import (
     PIVOT_TOLERANCE,
     PIXEL_BLOCK,
@@ -55,14 +56,12 @@ class CrossValidation:
     @property
     def scatter(self):
         """Half the 16 to 84 percentile range of the differences, (K,)."""
-        low, high = np.nanpercentile(self.difference, (16, 84), axis=0)
-        return (high - low) / 2
+        return half_range(self.difference)
 
     @property
     def mad(self):
         """1.4826 times the median absolute deviation from the median, (K,)."""
-        away = self.difference - np.nanmedian(self.difference, axis=0)
-        return 1.4826 * np.nanmedian(abs(away), axis=0)
+        return robust_sigma(self.difference)
 
     @property
     def rms(self):

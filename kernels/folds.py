@@ -11,6 +11,7 @@ import numpy as np
 
 from .cholesky import factor_dropping, solve
 from .compile import kernel
+from .scatter import FLATTEST, STEEPEST
 
 STEPS = 3  # Newton steps; each gains as many digits as s2 moves little
 LAST_STEP = 10.0  # a step that still moves the weights by 1 % has not converged
@@ -120,7 +121,7 @@ def _shift_fit(
         phi = psi / w2
         trend = (w2 - 2.0 * r3 + 2.0 * curvature) / w2
         trend += 2.0 * psi * sums[2] / (w2 * w2)
-        delta = -phi / min(max(trend, -5.0), -0.2)  # as in `scatter.joint_step`
+        delta = -phi / min(max(trend, STEEPEST), FLATTEST)
         if s2 + d + delta < 0.0:
             delta = -s2 - d
         d += delta

@@ -13,6 +13,9 @@ from .cholesky import solve
 from .compile import kernel
 
 CONVERGED = 1
+# phi has slope -1 for equal ivar; where it is far from that the slope is held within
+# these bounds, so that a step neither runs away nor creeps.
+STEEPEST, FLATTEST = -5.0, -0.2
 
 
 @kernel
@@ -124,9 +127,7 @@ def start_scatter(flux, ivar, model, grid, steps, work_psi, s2_out):
                 w3 += w * w * w
                 r3 += w * wr2
             slope = (w2 - 2 * r3) / w2 + 2 * psi * w3 / (w2 * w2)
-            delta = psi / w2
-            if -5 < slope < -0.2:
-                delta /= -slope
+            delta = -psi / w2 / min(max(slope, STEEPEST), FLATTEST)
             s = min(max(s + delta, low), high)
         s2_out[b] = s
 
@@ -172,9 +173,7 @@ def joint_step(
         psi = r2 - w1 - 2.0 * mixed
         slope = (w2 - 2.0 * r3 + 2.0 * curvature) / w2 + 2.0 * psi * w3 / (w2 * w2)
         phi = psi / w2
-        # phi has slope -1 for equal ivar; where it is far from that the slope is
-        # held within bounds, so that the step neither runs away nor creeps
-        delta = -phi / min(max(slope, -5.0), -0.2)
+        delta = -phi / min(max(slope, STEEPEST), FLATTEST)
         if s2 + delta < 0.0:
             delta = -s2
         s2_inout[b] = s2 + delta

@@ -262,6 +262,17 @@ def test_aspcapstar(tmp_path, rows):
     assert found.normalised is True and len(found) == 1
 
 
+def test_aspcapstar_with_lists_for_names_is_refused(tmp_path):
+    flux = np.ones(PIXELS)
+    table = Table({"FIELD": ["12345678"]})  # as long as a length and a place
+    path = write_aspcapstar(tmp_path, flux, 0.01 * flux, table)
+    content = path.read_bytes()
+    assert content.count(b"'8A      '") == 1
+    path.write_bytes(content.replace(b"'8A      '", b"'1PA(9)  '"))
+    with pytest.raises(FileFormatError, match="HDU 4, column FIELD: lists of any leng"):
+        read(path)
+
+
 def test_aspcapstar_without_a_table_is_named_by_its_path(tmp_path):
     flux = np.ones(PIXELS)
     name = f"aspcapStar-r12-l33-{NAME}.fits"  # as in DR16

@@ -129,6 +129,12 @@ def test_bit_31_of_a_short_flag_stays_alone(tmp_path):
     ]
 
 
+def test_the_fastest_star_keeps_its_motion(tmp_path):
+    motion = np.array([10362.39, 9999.99, -9999.0, np.inf], dtype="f4")
+    table = apogee.read_catalogue(write_allstar(tmp_path, GAIA_PMDEC=motion))
+    np.testing.assert_array_equal(table["pmdec"], [motion[0], *[np.nan] * 3])
+
+
 def test_fillers_become_nan(tmp_path):
     filler = np.array([-9999.0, -9999.99, 9999.99, 1.0], dtype="f4")
     names = ("LOGG", "M_H", "VMICRO", "VHELIO_AVG", "VERR", "GAIA_PMRA", "SNR")

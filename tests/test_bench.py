@@ -1,4 +1,4 @@
-"""The gate of the benchmarks: what is slower is told, what only seems so is not."""
+"""The benchmarks: what is slower is told, what only seems so is not; their pages."""
 
 import importlib
 import json
@@ -155,3 +155,30 @@ def test_every_public_kernel_is_measured_and_in_the_baseline(compare):
     _, _, ratios = compare.read_baseline(compare.BASELINE)
     assert set(ratios) == public | set(measure.WHOLE)
     assert all(ratio > 0 for ratio in ratios.values())
+
+
+def test_the_pages_say_what_was_measured():
+    pages = importlib.import_module("bench.pages")
+    for path, text in pages.make_pages().items():
+        assert path.read_text() == text, f"{path.name}: python -m bench.pages"
+    readme, docs = pages.README.read_text(), pages.DOCS.read_text()
+    rows = json.loads(pages.RESULTS.read_text())["rows"]
+    lines = [f"| {row['what']} | {row['value']:.4g} {row['unit']} |" for row in rows]
+    assert not [line for line in lines if line not in docs]
+    middle = readme.partition(pages.BEGIN)[2].partition(pages.END)[0]
+    shown = [line for line in middle.splitlines() if line.startswith("| ")][1:]
+    assert len(shown) == len(pages.HEADLINES) <= 15
+    assert not [line for line in shown if line not in docs]
+    missed = [row["what"] for row in rows if not row["met"]]
+    assert docs.count("**not met**") == len(missed)
+    assert f" must be met {len(missed)} " in readme
+
+
+def test_a_row_that_the_pages_lack_or_have_twice_is_named():
+    pages = importlib.import_module("bench.pages")
+    results = importlib.import_module("bench.results")
+    rows = [results.only(what, 1.0) for what in ("one", "two", "two")]
+    assert pages.place("o*", rows) == 0
+    for pattern in ("t?o", "three"):
+        with pytest.raises(ValueError, match=f"'{pattern[0]}.*rows, expected 1"):
+            pages.place(pattern, rows)

@@ -13,7 +13,7 @@ from astropy.table import Table
 from small_run import NAMES, contents, copied, go, load, read, write
 from translate_examples import SMALL
 
-from fastcannon import demo, translators
+from fastcannon import demo, extras, translators
 from fastcannon.cases import Case
 from fastcannon.catalogue import Scale
 from fastcannon.catalogue_files import check_manifest, read_partition
@@ -239,7 +239,7 @@ def test_too_few_stars_show_before_packing(done, tmp_path):
 
 def test_libraries_that_are_missing_show_before_packing(done, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        translators, "find_spec", lambda name: None if name == "optax" else name
+        extras, "find_spec", lambda name: None if name == "optax" else name
     )
     path = write(tmp_path, done.text + ASKED)
     with pytest.raises(InputError, match=r"is 3, which needs optax: install fastcan"):
@@ -325,6 +325,23 @@ def test_no_star_in_common_gives_no_numbers():
     assert (table["stars"] == 0).all()
     for name in ("bias", "scatter", "slope_teff", "error"):
         assert np.isnan(table[name]).all()
+
+
+def test_residuals_are_of_the_stars_held_out():
+    """In the report: the same stars before and after, whatever the order."""
+    stars, _, held, _ = made_up(6)
+    held = held[[4, 0, 3]]
+    run = SimpleNamespace(names=("teff",), training=stars, held_out={("a", "b"): held})
+    (found,) = section._residuals(run, ("a", "b"))
+    there = [True, False, False, True, True, False]
+    for values in found[2:]:
+        assert np.isfinite(values).tolist() == there
+    after = dict(zip(held["star_id"], held["teff_b"], strict=True))
+    for k in np.flatnonzero(there):
+        given = stars["teff_b"][k]
+        assert found.given[k] == given
+        assert found.before[k] == stars["teff_a"][k] - given
+        assert found.after[k] == after[f"s{k}"] - given
 
 
 def test_inputs_are_the_surveys_own_labels():
@@ -434,5 +451,5 @@ def test_the_demonstration_has_translators_where_it_can(done, beside, monkeypatc
     line = demo._comparison_line(Table.read(beside.folder / "comparison.ecsv"))
     assert line.startswith("comparison.ecsv: galah-on-apogee, scatter of fe_h (dex): ")
     assert "by cannon" in line and "by translator" in line and "by identity" in line
-    monkeypatch.setattr(demo, "missing_libraries", lambda: ["jax"])
+    monkeypatch.setattr(demo, "missing", lambda extra: ["jax"])
     assert demo._with_translators(done.config).translate == Translate(0, 0)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from fastcannon import calibration, fitsfiles, jobs, labelfiles, parts
+from fastcannon import calibration, fitsfiles, kinds, labelfiles, parts
 from fastcannon.cases import GIVEN, Case
 from fastcannon.catalogue import Scale
 from fastcannon.joining import Joined
@@ -61,7 +61,7 @@ def write_parts(folder, table, starts):
     for number in range(len(starts) - 1):
         paths.append(folder / f"part-{number:05d}.fits")
         rows = table[starts[number] : starts[number + 1]]
-        fitsfiles.write_table(paths[-1], rows, jobs.LABELS)
+        fitsfiles.write_table(paths[-1], rows, kinds.LABELS)
     return paths
 
 

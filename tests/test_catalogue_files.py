@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 import tracemalloc
 
 import numpy as np
@@ -186,12 +185,6 @@ def test_types_of_a_partition_that_take_all_memory(tmp_path, kind):
         read_partition(path)
     assert tracemalloc.get_traced_memory()[1] < 20e6
     tracemalloc.stop()
-
-
-def test_without_pyarrow_the_error_says_so(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match="pip install pyarrow"):
-        read_partition(tmp_path / "a.parquet")
 
 
 def test_the_fits_file_equals_its_partitions(tmp_path, partitions):

@@ -79,8 +79,8 @@ def test_columns_are_found_in_order_and_no_others_are_read(tmp_path, monkeypatch
     assert np.isnan(found.numbers("other")).all()
     logs = read_columns(path, CANDIDATES, [], {"value": "10**vector[0]"})
     np.testing.assert_allclose(logs.numbers("value"), 10.0 ** vector[:, 0])
-    assert found.numbers("value", below=7).tolist()[:3] == [1, 3, 5]
-    assert np.isnan(found.numbers("value", below=7)[3:]).all()
+    assert found.numbers("value", (7, np.inf)).tolist()[:3] == [1, 3, 5]
+    assert np.isnan(found.numbers("value", (7, np.inf))[3:]).all()
 
 
 @pytest.mark.parametrize(
@@ -107,6 +107,16 @@ def test_files_that_are_absent_or_no_catalogues(tmp_path, name):
         path.write_bytes(b"")
         with pytest.raises(FileFormatError, match=r"empty.*no .*table can be read"):
             survey.read_catalogue(path)
+
+
+def test_lists_of_a_damaged_length_take_no_memory(tmp_path):
+    path = write(tmp_path / "a.fits", NAME=["a"] * ROWS, TEFF=np.full(ROWS, 5000.0))
+    content = path.read_bytes()
+    # a number has 8 bytes, as length and place of a list have
+    path.write_bytes(content.replace(b"'D       '", b"'1PE(9)  '"))
+    expected = r"a\.fits, HDU 1, column TEFF: lists of any length"
+    with pytest.raises(FileFormatError, match=expected):
+        read_columns(path, {"teff": ("TEFF",)}, [])
 
 
 def test_numbers_too_large_for_a_catalogue(tmp_path):

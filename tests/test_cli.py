@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from fastcannon import describe, fitsfiles, fitsheaders, jobs
+from fastcannon import describe, fitsfiles, fitsheaders, jobs, kinds
 from fastcannon.cli import main
 from fastcannon.model import CannonModel
 from fastcannon.simulator import simulate_spectra
@@ -111,7 +111,7 @@ def test_table_written_in_blocks_is_the_table_written_whole(survey, tmp_path):
     assert run("infer", survey / "model.fits", *arguments) == 0
     with fits.open(blocks, checksum=True) as hdus:
         table = fitsfiles.hdu_to_table(hdus["LABELS"])
-    fitsfiles.write_table(whole, table, jobs.LABELS, {jobs.BAD_PIXELS: 0})
+    fitsfiles.write_table(whole, table, kinds.LABELS, {kinds.BAD_PIXELS: 0})
     assert blocks.read_bytes() == whole.read_bytes()
     fitsheaders.verify_checksums(blocks)
 

@@ -9,9 +9,8 @@ import fastcannon
 from fastcannon import kernels
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "kernels" / "README.md"]
-)
+WRITTEN = [p for p in (ROOT / "docs").rglob("*.md") if "_build" not in p.parts]
+PAGES = sorted([*ROOT.glob("*.md"), *WRITTEN, ROOT / "kernels" / "README.md"])
 API = "\n".join(path.read_text() for path in (ROOT / "docs" / "api").glob("*.rst"))
 
 
@@ -30,8 +29,6 @@ def anchors(path):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
-    if "_build" in page.parts:
-        pytest.skip("a page that was made")
     text = re.sub(r"`[^`]*`", "", without_code(page.read_text()))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
         if re.match(r"https?:|mailto:", target):

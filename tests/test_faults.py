@@ -9,6 +9,9 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
@@ -201,3 +204,37 @@ def test_the_page_is_made_of_the_results(bench, tmp_path, monkeypatch):
     for name in ("kills", "stops", "flips", "disks", "checks"):
         path = tmp_path / "pictures" / f"reliability-{name}.png"
         assert f"(pictures/{path.name})" in text and path.stat().st_size < 60_000
+
+
+DRAWING = """
+import sys, time
+from pathlib import Path
+from fastcannon.report.book import Book
+
+if __name__ == "__main__":
+    with Book(None, Path(sys.argv[1])) as book:
+        for number in range(16):
+            book.figure(f"figure-{number}", "", "", time.sleep, 1.0)
+        for job in list(book._drawn.values())[:5]:
+            job.exception()  # all workers have started
+        print("drawing", flush=True)
+"""
+
+
+def test_a_report_ends_that_is_stopped_while_its_last_figures_are_drawn(tmp_path):
+    program = tmp_path / "drawing.py"  # a file: the workers read it, too
+    program.write_text(DRAWING)
+    with subprocess.Popen(
+        [sys.executable, program, tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout.readline() == "drawing\n"
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in said

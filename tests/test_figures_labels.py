@@ -12,7 +12,7 @@ from PIL import Image
 from fastcannon.catalogue import FLAGS
 from fastcannon.errors import InputError
 from fastcannon.figures import diagnostics, labels, outlines, style
-from fastcannon.plots import FEW_STARS
+from fastcannon.figures.style import FEW_STARS
 
 SURVEYS = ("lamost", "galah")
 NAMES = ("teff", "logg", "age")

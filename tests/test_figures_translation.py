@@ -446,10 +446,7 @@ def test_pictures_need_both_surveys(translator, tmp_path):
 
 
 def test_real_labels_are_drawn(translator, figures, tmp_path, data_dir):
-    path = data_dir / "catalogues" / "apogee_dr12_x_dr13.csv"
-    if not path.is_file():
-        pytest.skip(f"{path.name} is not in the folder of real data")
-    stars = Table.read(path)
+    stars = Table.read(data_dir / "catalogues" / "apogee_dr12_x_dr13.csv")
     names = ("TEFF_dr12", "LOGG_dr12", "FE_H_dr12")
     made = Translator(
         *(names, ("teff_dr13", "logg_dr13")), ensemble=2, settings=translator.settings

@@ -15,7 +15,15 @@ FOLDER = TESTS.parent / "kernels"
 FILES = sorted(FOLDER.glob("*.py"))
 TREES = {path.name: ast.parse(path.read_text()) for path in FILES}
 MAY_IMPORT = {"numpy", "numba", "math"} | set(sys.stdlib_module_names)
-MOST_LINES = 400
+OURS = ("fastcannon.kernels", "fastcannon.selftest")  # what tests call of kernels
+MOST_LINES = 300
+# Longer than that already; they may only get shorter.
+LONGER = {
+    "continuum.py": 324,
+    "hull.py": 369,
+    "levenberg.py": 301,
+    "reference_inference.py": 398,
+}
 
 
 def functions(name):
@@ -39,7 +47,30 @@ TWINS = {
     if name.startswith("reference")
     for function in functions(name)
 }
-TEST_TEXT = "\n".join(path.read_text() for path in TESTS.glob("test_*.py"))
+
+
+def called(path):
+    """Return the names that a test calls of kernels, of twins or of the selftest.
+
+    ``np.linalg.solve`` is no call of the kernel ``solve``.
+    """
+    tree, modules, names, found = ast.parse(path.read_text()), set(), {}, set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module in OURS:
+            modules |= {alias.asname or alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(OURS):
+            names |= {alias.asname or alias.name: alias.name for alias in node.names}
+    for node in ast.walk(tree):
+        function = node.func if isinstance(node, ast.Call) else None
+        if isinstance(function, ast.Name) and function.id in names:
+            found.add(names[function.id])
+        if isinstance(function, ast.Attribute):
+            if getattr(function.value, "id", None) in modules:
+                found.add(function.attr)
+    return found
+
+
+CALLED = set().union(*map(called, TESTS.glob("test_*.py")))
 
 
 def documented(function):
@@ -121,12 +152,13 @@ def test_imports_are_numpy_numba_standard_library_or_relative(name):
 @pytest.mark.parametrize("name, function", PUBLIC)
 def test_every_kernel_has_a_twin_and_a_test(name, function):
     assert function.name in TWINS, "write its plain NumPy twin"
-    assert re.search(rf"\b{function.name}\(", TEST_TEXT), "test it"
+    assert function.name in CALLED, "test it"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_files_are_short(path):
-    assert len(path.read_text().splitlines()) <= MOST_LINES
+    most = LONGER.get(path.name, MOST_LINES)
+    assert len(path.read_text().splitlines()) <= most
 
 
 def test_the_folder_works_under_another_name(tmp_path):

@@ -304,7 +304,7 @@ def test_a_gaia_table_that_is_none(folder):
     for content in (b"", b"no table"):
         (folder / "gaia.fits").write_bytes(content)
         with pytest.raises(
-            InputError, match=r"gaia.table: .* cannot be read as a table"
+            InputError, match=r"gaia.table: .* no table that can be read"
         ):
             joining.read_gaia(load(write(folder, TEXT)))
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from kernel_examples import spectra
 from numba.core.config import DISABLE_JIT
 
 from fastcannon.kernels import hull as kernels
 from fastcannon.kernels import reference_inference as reference
+from fastcannon.selftest.calls import nearest_in_hull
+from fastcannon.selftest.examples import spectra
 
 MARGIN = 1e-6
 
@@ -23,12 +24,6 @@ def vertices_of(points, tolerance=1e-16):
     return found
 
 
-def nearest(target, metric, vertices):
-    x = np.empty(len(target))
-    distance = kernels.nearest_in_hull(target, metric, vertices, 1e-18, x)
-    return x, distance
-
-
 @pytest.mark.parametrize("n_labels", [1, 2, 3, 6])
 def test_nearest_points_agree_with_reference(n_labels):
     rng = np.random.default_rng(n_labels)
@@ -38,7 +33,7 @@ def test_nearest_points_agree_with_reference(n_labels):
         target = rng.normal(0, 0.5, n_labels)
         design = rng.normal(size=(n_labels + 2, n_labels))
         metric = design.T @ design
-        x, distance = nearest(target, metric, vertices)
+        x, distance = nearest_in_hull(target, metric, vertices)
         expected, expected_distance = reference.nearest_in_hull(
             target, metric, vertices
         )
@@ -60,7 +55,7 @@ def test_a_point_of_the_hull_is_its_own_nearest():
     rng = np.random.default_rng(1)
     for weights in (np.eye(30)[4], rng.dirichlet(np.ones(30)), np.full(30, 1 / 30)):
         target = vertices @ weights
-        x, distance = nearest(target, np.eye(3), vertices)
+        x, distance = nearest_in_hull(target, np.eye(3), vertices)
         assert distance < 1e-15
         np.testing.assert_allclose(x, target, atol=1e-7)
 
@@ -69,17 +64,17 @@ def test_degenerate_hulls():
     target = np.array([1.0, 2.0, 0.5])
     point = np.array([[0.1], [0.2], [0.3]])
     for vertices in (point, np.repeat(point, 4, axis=1)):  # one point, also 4 times
-        x, distance = nearest(target, np.eye(3), vertices)
+        x, distance = nearest_in_hull(target, np.eye(3), vertices)
         np.testing.assert_allclose(x, point[:, 0], atol=1e-12)
         np.testing.assert_allclose(distance, np.sum((target - point[:, 0]) ** 2))
     flat = cloud(3)
     flat[2] = 0.3  # a constant label
-    x, distance = nearest(target, np.eye(3), flat)
+    x, distance = nearest_in_hull(target, np.eye(3), flat)
     expected, expected_distance = reference.nearest_in_hull(target, np.eye(3), flat)
     np.testing.assert_allclose(x, expected, atol=1e-7)
     np.testing.assert_allclose(distance, expected_distance, rtol=1e-9)
     line = np.linspace(0, 1, 9) * np.ones((3, 1))
-    x, _ = nearest(np.array([0.2, 0.9, 0.1]), np.eye(3), line)
+    x, _ = nearest_in_hull(np.array([0.2, 0.9, 0.1]), np.eye(3), line)
     np.testing.assert_allclose(x, 0.4, atol=1e-9)
 
 
@@ -128,7 +123,7 @@ def test_rounding_does_not_make_a_known_vertex_new():
 def test_a_search_cut_short_still_returns_a_point_of_the_hull(monkeypatch):
     monkeypatch.setattr(kernels, "MOST_STEPS", 1)
     vertices = cloud(3)
-    x, distance = nearest(np.array([0.5, 0.1, -0.4]), np.eye(3), vertices)
+    x, distance = nearest_in_hull(np.array([0.5, 0.1, -0.4]), np.eye(3), vertices)
     assert reference.nearest_in_hull(x, np.eye(3), vertices)[1] < 1e-12
     assert distance > 0
 
@@ -196,7 +191,7 @@ def test_confined_minima_agree_with_reference():
             got[s], problem.coefficients[s], problem.pairs
         )
         np.testing.assert_allclose(here, value[s], rtol=1e-9)
-        _, distance = nearest(got[s], np.eye(3), vertices)
+        _, distance = nearest_in_hull(got[s], np.eye(3), vertices)
         assert distance < 1e-10
         # Optimal: no vertex lies downhill, in units of chi^2.
         assert (slope @ vertices - slope @ got[s]).min() > -1e-2

@@ -2,64 +2,34 @@
 
 import numpy as np
 import pytest
-from kernel_examples import chunks_of, gradient_of, spectra
+from gradients import gradient_of
 
-from fastcannon.kernels import finish, levenberg, reference, stream
+from fastcannon.kernels import levenberg, reference, stream
 from fastcannon.kernels import polynomial as polynomials
 from fastcannon.kernels import reference_inference as twins
+from fastcannon.selftest import calls
+from fastcannon.selftest.examples import expand_chi2, hessians, spectra
 
 NAMES = ("x", "value", "hessian", "other_x", "other_value", "minima", "status")
 
 
-def outputs(n_spectra, n_labels):
-    return {
-        "x": np.empty((n_spectra, n_labels)),
-        "value": np.empty(n_spectra),
-        "hessian": np.full((n_spectra, n_labels, n_labels), np.nan),
-        "other_x": np.empty((n_spectra, n_labels)),
-        "other_value": np.empty(n_spectra),
-        "minima": np.empty(n_spectra, np.int64),
-        "status": np.empty(n_spectra, np.int64),
-    }
-
-
 def descend_spectra(problem, n_descents=4, max_steps=100, rows=slice(None)):
-    coefficients = np.ascontiguousarray(problem.coefficients[rows])
-    start_values = np.ascontiguousarray(problem.start_values[rows])
-    out = outputs(len(coefficients), problem.starts.shape[1])
-    levenberg.descend_spectra(
-        coefficients,
-        start_values,
-        problem.starts,
-        problem.neighbours,
-        n_descents,
-        *problem.hessian,
-        max_steps,
-        1e-9,
-        *out.values(),
+    found = calls.descend_spectra(
+        np.ascontiguousarray(problem.coefficients[rows]),
+        np.ascontiguousarray(problem.start_values[rows]),
+        *(problem.starts, problem.neighbours, n_descents),
+        *(problem.pairs, max_steps, 1e-9),
     )
-    return out
+    return dict(zip(NAMES, found, strict=True))
 
 
 def stream_spectra(problem, n_descents=2, max_steps=100, rows=slice(None)):
-    program, where, first, _ = problem.derivatives
-    out = outputs(len(problem.flux[rows]), problem.starts.shape[1])
-    stream.stream_spectra(
-        problem.flux[rows],
-        problem.w[rows],
-        chunks_of(problem.theta),
-        problem.start_values[rows],
-        problem.starts,
-        problem.neighbours,
-        n_descents,
-        program,
-        where,
-        first,
-        max_steps,
-        1e-9,
-        *out.values(),
+    found = calls.stream_spectra(
+        *(problem.flux[rows], problem.w[rows], problem.theta),
+        *(problem.start_values[rows], problem.starts, problem.neighbours, n_descents),
+        *(problem.exponents, max_steps, 1e-9),
     )
-    return out
+    return dict(zip(NAMES, found, strict=True))
 
 
 METHODS = pytest.mark.parametrize("method", [descend_spectra, stream_spectra])
@@ -291,16 +261,10 @@ def two_minima():
     problem.x = np.array([[0.5], [-0.5], [0.6], [-0.4], [0.7], [-0.3]])
     model = reference.label_vectors(problem.x, problem.exponents) @ problem.theta.T
     problem.flux = model.astype(np.float32)
-    pivoted = problem.theta.copy()
-    pivoted[:, 0] = 0
-    n_pairs = len(problem.pairs)
-    pairs = reference.accumulate_pairs(pivoted, problem.index, n_pairs)
-    _, wr, constant, _ = reference.weigh_spectra(
-        problem.flux, problem.ivar, problem.s2, problem.theta[:, 0]
+    _, problem.coefficients = expand_chi2(
+        *(problem.flux, problem.ivar, problem.s2, problem.theta),
+        *(problem.index, len(problem.pairs)),
     )
-    problem.coefficients = problem.w @ pairs
-    problem.coefficients[:, problem.index[0]] -= 2 * wr @ pivoted
-    problem.coefficients[:, 0] += constant
     problem.starts = np.array([[0.0], [0.8], [-0.8], [0.2], [-0.2]])
     problem.neighbours = np.array([[3, 4], [3, 0], [4, 0], [0, 1], [0, 2]])
     values = reference.label_vectors(problem.starts, problem.pairs)
@@ -376,7 +340,7 @@ def test_normal_equations_agree_with_reference_and_differences(n_pixels):
         x,
         problem.flux[0],
         problem.w[0],
-        chunks_of(problem.theta),
+        calls.chunk_theta(problem.theta),
         program,
         where,
         first,
@@ -399,39 +363,15 @@ SCALES = np.array([500.0, 0.7, 0.2])
 
 
 def finish_spectra(problem, x, hessian):
-    """The last step as the driver takes it: x, chi2, decrease, covariance, status."""
-    program, _, first, second = problem.derivatives
-    model = reference.label_vectors(x, problem.exponents) @ problem.theta.T
-    wr, chi2 = reference.weigh_residuals(
-        problem.flux, problem.ivar, problem.s2, 0, model, np.zeros(len(x))
-    )
-    x, decrease = x.copy(), np.empty(len(x))
-    covariance, status = np.empty(hessian.shape), np.empty(len(x), np.int64)
-    finish.finish_spectra(
-        wr @ problem.theta,
-        hessian,
-        program,
-        first,
-        second,
-        SCALES,
-        x,
-        chi2,
-        decrease,
-        covariance,
-        status,
-    )
-    return x, chi2, decrease, covariance, status
+    """The last step: x, chi2, decrease, covariance, status."""
+    pixels = problem.flux, problem.w, problem.theta, problem.exponents
+    return calls.finish_spectra(*pixels, hessian, SCALES, x)
 
 
 def test_the_last_step_agrees_with_reference_and_with_the_pixels():
     problem = spectra()
     x = descend_spectra(problem)["x"] + 1e-4  # as if from single precision
-    hessian = np.array(
-        [
-            twins.evaluate(some, c, problem.pairs)[2]
-            for some, c in zip(x, problem.coefficients, strict=True)
-        ]
-    )
+    hessian = hessians(problem, x)
     *got, status = finish_spectra(problem, x, hessian)
     arguments = problem.flux, problem.w, problem.theta, problem.exponents
     expected = twins.finish_spectra(*arguments, hessian, SCALES, x)
@@ -460,7 +400,7 @@ def test_a_singular_spectrum_has_no_covariance_and_disturbs_no_neighbour():
     problem = spectra()
     best = descend_spectra(problem)
     expected = finish_spectra(problem, best["x"], best["hessian"])
-    problem.ivar[2] = 0
+    problem.w[2] = 0
     best["hessian"][2] = 0
     got = finish_spectra(problem, best["x"], best["hessian"])
     rest = [0, 1, 3, 4, 5]

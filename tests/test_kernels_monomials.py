@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from kernel_examples import gradient_of
+from gradients import gradient_of
 
 from fastcannon.kernels import monomials as kernels
 from fastcannon.kernels import reference

@@ -1,29 +1,25 @@
 """Training kernels: moments, scatter, folds and the L1 penalty."""
 
-from itertools import pairwise
-
 import numpy as np
-from kernel_examples import gradient_of, training_set
+from gradients import gradient_of
 
 from fastcannon.kernels import folds, lasso, least_squares, scatter
 from fastcannon.kernels import reference_training as reference
+from fastcannon.selftest import calls
+from fastcannon.selftest.examples import training_set
 
 TOLERANCE = 1e-11
 
 
 def weights_of(problem, s2):
-    w = np.empty(problem.flux.shape)
-    least_squares.train_weights(problem.ivar, s2, w)
-    return w
+    return calls.train_weights(problem.ivar, s2)
 
 
 def normal_factors(problem, s2):
     """Factors and dropped terms by the kernels, normal matrices (B, T, T)."""
     moments = weights_of(problem, s2) @ problem.moments
-    normal = moments[:, problem.index]
-    lower, dropped = np.zeros(normal.shape), np.zeros(len(s2), np.int64)
-    least_squares.factor_normal(moments, problem.index, TOLERANCE, lower, dropped)
-    return lower, dropped, normal
+    lower, dropped = calls.factor_normal(moments, problem.index, TOLERANCE)
+    return lower, dropped, moments[:, problem.index]
 
 
 def right_side(problem, s2):
@@ -32,9 +28,8 @@ def right_side(problem, s2):
 
 def gradients(problem, theta, s2):
     """Sums of `scatter_sums` and its products with the label vectors."""
-    wr, w2r = theta @ problem.v.T, np.empty(problem.flux.shape)
-    sums = np.empty((len(s2), 5))
-    scatter.scatter_sums(problem.flux, problem.ivar, s2, wr, w2r, sums)
+    model = theta @ problem.v.T
+    wr, w2r, sums = calls.scatter_sums(problem.flux, problem.ivar, s2, model)
     return sums, wr @ problem.v, w2r @ problem.v
 
 
@@ -86,7 +81,7 @@ def test_least_squares_agree_with_reference_and_lstsq():
     expected, none = reference.factor_normal(moments, problem.index, TOLERANCE)
     # Condition numbers near 1e3: measured 1e-16 of the largest element.
     atol = 1e-13 * abs(expected).max()
-    np.testing.assert_allclose(np.tril(lower), expected, rtol=0, atol=atol)
+    np.testing.assert_allclose(lower, expected, rtol=0, atol=atol)
     assert not dropped.any() and not none.any()
     rows = right_side(problem, problem.s2)
     solved = rows.copy()
@@ -117,11 +112,9 @@ def test_a_pixel_with_a_dropped_term_disturbs_no_neighbour():
 
 def test_scatter_sums_agree_with_reference():
     problem = training_set()
-    model = problem.theta @ problem.v.T
-    wr, w2r, sums = model.copy(), np.empty(model.shape), np.empty((8, 5))
-    scatter.scatter_sums(problem.flux, problem.ivar, problem.s2, wr, w2r, sums)
-    expected = reference.scatter_sums(problem.flux, problem.ivar, problem.s2, model)
-    for got, want in zip((wr, w2r, sums), expected, strict=True):
+    given = problem.flux, problem.ivar, problem.s2, problem.theta @ problem.v.T
+    found, expected = calls.scatter_sums(*given), reference.scatter_sums(*given)
+    for got, want in zip(found, expected, strict=True):
         # Sums in another order: measured 1e-15.
         np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-12 * abs(want).max())
 
@@ -149,11 +142,7 @@ def test_start_scatter_agrees_with_the_deepest_minimum():
     problem.flux[3] = (problem.theta[3] @ problem.v.T).astype(np.float32)  # no noise
     model = problem.theta @ problem.v.T
     model[4] += 0.3
-    grid = np.append(0.0, np.geomspace(1e-4, 4.0, 9)).astype(np.float32)
-    s2 = np.empty(20)
-    scatter.start_scatter(
-        problem.flux, problem.ivar, model, grid, 3, np.empty(len(grid)), s2
-    )
+    s2 = calls.start_scatter(problem.flux, problem.ivar, model)
     expected = reference.start_scatter(problem.flux, problem.ivar, model)
     # Single precision after three Newton steps: measured 2e-6.
     np.testing.assert_allclose(s2, expected, rtol=1e-4, atol=1e-9)
@@ -168,9 +157,7 @@ def test_start_scatter_finds_its_way_in_pixels_far_from_the_model():
     flux[4], ivar[4] = 0, 1e4  # no residual at all, one star much better
     ivar[4, 0] = 1.5e5
     model = np.zeros(flux.shape)
-    grid = np.append(0.0, np.geomspace(1e-4, 4.0, 9)).astype(np.float32)
-    s2 = np.empty(30)
-    scatter.start_scatter(flux, ivar, model, grid, 3, np.empty(10), s2)
+    s2 = calls.start_scatter(flux, ivar, model)
     expected = reference.start_scatter(flux.astype(float), ivar.astype(float), model)
     # Three Newton steps: measured 5e-8 in all pixels but one, which is at 1e-3.
     away = np.sort(abs(s2 - expected) / np.maximum(expected, 1e-30))
@@ -184,9 +171,7 @@ def test_start_scatter_keeps_the_deepest_of_two_minima():
     flux = rng.normal(0, np.where(np.arange(60) < 20, 1e-3, 3.0))[None]
     flux = flux.astype(np.float32)
     model = np.zeros(flux.shape)
-    grid = np.append(0.0, np.geomspace(1e-4, 4.0, 9)).astype(np.float32)
-    s2 = np.empty(1)
-    scatter.start_scatter(flux, ivar, model, grid, 3, np.empty(10), s2)
+    s2 = calls.start_scatter(flux, ivar, model)
 
     def q(s):
         return reference.likelihood(flux[0], ivar[0], model[0], s)[0]
@@ -215,6 +200,51 @@ def test_joint_step_agrees_with_reference():
     np.testing.assert_allclose(s2, expected[1], rtol=1e-11, atol=1e-14)
     np.testing.assert_array_equal(status, expected[2])
     assert (s2 >= 0).all() and s2[7] == 0
+
+
+# Slope of phi with s2, and what it is held at.
+SLOPES = [(0.2, -0.2), (-0.1, -0.2), (-1.0, -1.0), (-7.0, -5.0)]
+
+
+def test_steps_neither_run_away_nor_creep():
+    """Sums that give phi = 0.01 and any slope; theta stays."""
+    for slope, held in SLOPES:
+        sums = np.array([[1.0, 1.0, 0.0, 1.01, 0.5 - 0.5 * slope]])
+        nothing, s2, theta = np.zeros((1, 1)), np.ones(1), np.full((1, 1), 0.5)
+        status = np.zeros(1, np.int64)
+        scatter.joint_step(
+            sums,
+            nothing,
+            nothing.copy(),
+            np.ones((1, 1, 1)),
+            s2,
+            1e-7,
+            theta,
+            s2,
+            status,
+        )
+        np.testing.assert_allclose(s2, 1.0 - 0.01 / held, rtol=1e-14)
+        assert theta == 0.5
+
+
+def test_steps_without_a_fold_are_held_alike():
+    """The same with phi = 0.01 + slope d, for one of two folds."""
+    for slope, held in SLOPES:
+        sums = np.zeros((1, 2, 6))
+        sums[0, 1, :5] = 1.0, 1.0, 0.0, 1.01, 0.5 - 0.5 * slope
+        sums[0, 0, :4] = 1.0, 1.0, 0.0, 1.0
+        moments = np.zeros((3, 2, 1, 1))
+        moments[0] = 1.0
+        theta, s2, shift = np.zeros((2, 1, 1)), np.zeros((2, 1)), np.zeros((2, 1))
+        folds.leave_folds_out(
+            *(moments, np.zeros((3, 2, 1, 1)), sums, np.zeros((1, 1), np.int64)),
+            *(TOLERANCE, np.full((1, 1), 0.5), np.ones(1), theta, s2, shift),
+        )
+        d = 0.0
+        for _ in range(folds.STEPS):
+            d -= (0.01 + slope * d) / held
+        np.testing.assert_allclose(s2[0], 1.0 + d, rtol=1e-14)
+        np.testing.assert_allclose(theta, 0.5)
 
 
 def test_joint_steps_end_at_the_optimum_of_the_likelihood():
@@ -306,45 +336,27 @@ def test_median_scatter_agrees_with_reference_and_its_definition():
 EDGES = np.array([0, 12, 24, 36, 48, 60])
 
 
-def fold_products(problem, theta, s2, edges=EDGES):
-    """Sums per fold as `validation` makes them: moments, vectors, sums."""
-    n_folds = len(edges) - 1
+def weight_powers(problem, theta, s2, edges):
+    """Powers of the weights (B, N), and their sums, by the kernel."""
     wr = theta @ problem.v.T
-    w, w2, w3, w2r, w3r = (np.empty(wr.shape) for _ in range(5))
-    sums = np.empty((len(s2), n_folds, 6))
-    folds.weight_powers(
-        problem.flux, problem.ivar, s2, edges, wr, w, w2, w3, w2r, w3r, sums
-    )
-    stars = [slice(a, b) for a, b in pairwise(edges)]
-    moments = [[p[:, s] @ problem.moments[s] for s in stars] for p in (w, w2, w3)]
-    vectors = [[p[:, s] @ problem.v[s] for s in stars] for p in (wr, w2r, w3r)]
-    return (wr, w, w2, w3, w2r, w3r, sums), np.array(moments), np.array(vectors)
+    rest = tuple(np.empty((5, *wr.shape)))
+    sums = np.empty((len(s2), len(edges) - 1, 6))
+    folds.weight_powers(problem.flux, problem.ivar, s2, edges, wr, *rest, sums)
+    return wr, *rest, sums
 
 
 def leave_out(problem, theta, s2, edges=EDGES):
-    powers, moments, vectors = fold_products(problem, theta, s2, edges)
-    n_folds = len(edges) - 1
-    theta_out = np.empty((n_folds, *theta.shape))
-    s2_out, shift = np.empty((n_folds, len(s2))), np.empty((n_folds, len(s2)))
-    folds.leave_folds_out(
-        moments,
-        vectors,
-        powers[-1],
-        problem.index,
-        TOLERANCE,
-        theta,
-        s2,
-        theta_out,
-        s2_out,
-        shift,
+    powers = weight_powers(problem, theta, s2, edges)
+    products = calls.fold_products(problem, powers, edges)
+    return calls.leave_folds_out(
+        *products, powers[-1], problem.index, TOLERANCE, theta, s2
     )
-    return theta_out, s2_out, shift
 
 
 def test_weight_powers_agree_with_reference():
     problem = training_set()
     model = problem.theta @ problem.v.T
-    got, _, _ = fold_products(problem, problem.theta, problem.s2)
+    got = weight_powers(problem, problem.theta, problem.s2, EDGES)
     expected = reference.weight_powers(
         problem.flux, problem.ivar, problem.s2, EDGES, model
     )
@@ -395,14 +407,8 @@ STRENGTHS = np.array([1e5, 3e3, 300.0, 10.0, 0.0])
 
 def path_of(problem, s2, strengths=STRENGTHS, rounds=1000):
     moments = weights_of(problem, s2) @ problem.moments
-    right = right_side(problem, s2)
-    theta = np.empty((len(strengths), *right.shape))
-    worst = np.empty(theta.shape[:2])
-    status = np.empty(theta.shape[:2], np.int64)
-    lasso.lasso_path(
-        moments, problem.index, right, strengths, 1e-11, rounds, theta, worst, status
-    )
-    return moments, right, theta, worst, status
+    given = moments, problem.index, right_side(problem, s2), strengths, 1e-11
+    return moments, given[2], *calls.lasso_path(*given, rounds)
 
 
 def test_lasso_path_agrees_with_plain_coordinate_descent():

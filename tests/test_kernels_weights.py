@@ -2,32 +2,17 @@
 
 import numpy as np
 import pytest
-from kernel_examples import spectra
 
-from fastcannon.kernels import gate, medians, reference, weights
-
-
-def weigh(flux, ivar, s2, theta0, dtype=np.float64):
-    w, wr = np.empty(flux.shape, dtype), np.empty(flux.shape, dtype)
-    constant, used = np.empty(len(flux)), np.empty(len(flux), np.int64)
-    s2, theta0 = s2.astype(dtype), theta0.astype(dtype)
-    weights.weigh_spectra(flux, ivar, s2, theta0, w, wr, constant, used)
-    return w, wr, constant, used
-
-
-def median_snr(flux, w):
-    padded = -(-flux.shape[1] // medians.CHUNK) * medians.CHUNK
-    snr = np.empty(len(flux))
-    work = np.empty(padded, np.float32), np.empty(padded + 1, np.float32)
-    medians.median_snr(flux, w, *work, snr)
-    return snr
+from fastcannon.kernels import gate, reference, weights
+from fastcannon.selftest.calls import median_snr, weigh_spectra
+from fastcannon.selftest.examples import spectra
 
 
 @pytest.mark.parametrize("dtype, precision", [(np.float64, 1e-13), (np.float32, 1e-6)])
 def test_weights_agree_with_reference(dtype, precision):
     problem = spectra()
     flux, ivar, s2, theta0 = problem.flux, problem.ivar, problem.s2, problem.theta[:, 0]
-    got = weigh(flux, ivar, s2, theta0, dtype)
+    got = weigh_spectra(flux, ivar, s2, theta0, dtype)
     expected = reference.weigh_spectra(flux, ivar, s2, theta0)
     # Relative, or to the largest: measured 4e-16 and 9e-8.
     for a, b in zip(got[:3], expected[:3], strict=True):
@@ -41,10 +26,10 @@ def test_weights_agree_with_reference(dtype, precision):
 def test_spectra_without_information_and_huge_ones_disturb_no_neighbour(dtype):
     problem = spectra()
     arguments = problem.s2, problem.theta[:, 0], dtype
-    before = weigh(problem.flux, problem.ivar, *arguments)
+    before = weigh_spectra(problem.flux, problem.ivar, *arguments)
     problem.ivar[1] = 0
     problem.flux[2], problem.ivar[2] = 9e14, 9e14  # the most that passes the gate
-    after = weigh(problem.flux, problem.ivar, *arguments)
+    after = weigh_spectra(problem.flux, problem.ivar, *arguments)
     rest = [0, 3, 4, 5]
     for a, b in zip(after, before, strict=True):
         np.testing.assert_array_equal(a[rest], b[rest])
@@ -68,7 +53,7 @@ def residuals(problem, size=40):
 def test_all_scatter_infinite_means_no_weight_and_no_nan():
     problem = spectra()
     problem.s2[:] = np.inf
-    found = weigh(problem.flux, problem.ivar, problem.s2, problem.theta[:, 0])
+    found = weigh_spectra(problem.flux, problem.ivar, problem.s2, problem.theta[:, 0])
     for values in (*found, *residuals(problem)):
         assert not values.any()
 

@@ -1,11 +1,13 @@
 """Rows of label tables: labels of chosen spectra, whatever their part."""
 
 import numpy as np
+import pytest
 from astropy.table import Table
 
 from fastcannon import fitsfiles
-from fastcannon.jobs import LABELS
-from fastcannon.labelfiles import read_columns, scaled_labels
+from fastcannon.errors import FileFormatError
+from fastcannon.kinds import LABELS
+from fastcannon.labelfiles import read_columns, read_rows, scaled_labels
 
 
 def write_parts(folder):
@@ -36,3 +38,24 @@ def test_columns_go_through_all_parts(tmp_path):
     np.testing.assert_array_equal(found["teff"], [0, 1, 2, 10, 11, 12])
     assert found["teff"].dtype.isnative
     assert found["id"].tolist() == [b"s0", b"s1", b"s2", b"s3", b"s5", b"s5"]
+
+
+@pytest.mark.parametrize("cut", [0, 2880])
+def test_damaged_labels_are_not_used(tmp_path, cut):
+    """One flipped bit of a label, or a file that is cut short."""
+    paths = write_parts(tmp_path)
+    content = bytearray(paths[1].read_bytes())
+    content[-2880] ^= 1  # of the first row's id
+    paths[1].write_bytes(content[: len(content) - cut])
+    for read in (
+        lambda: read_rows(paths, np.array([0, 3, 6]), np.array([0, 4])),
+        lambda: read_columns(paths, ("teff",)),
+        lambda: scaled_labels(paths, ["s3"], ("teff",)),
+    ):
+        with pytest.raises(FileFormatError, match=r"part-1\.fits"):
+            read()
+
+
+def test_a_column_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(FileFormatError, match="logg"):
+        read_columns(write_parts(tmp_path), ("teff", "logg"))

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import fastcannon
-from fastcannon.selftest.machine import EXTRAS
+from fastcannon.extras import EXTRAS
 
 ROOT = Path(__file__).parents[1]
 MODULES = {"pillow": "PIL"}  # where they are not named as the package

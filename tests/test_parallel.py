@@ -2,9 +2,16 @@
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from fastcannon.errors import InputError
-from fastcannon.parallel import Scratch, ranges, run_blocks, thread_count
+from fastcannon.parallel import (
+    Scratch,
+    ranges,
+    run_blocks,
+    single_threaded_blas,
+    thread_count,
+)
 
 
 @pytest.mark.parametrize("total", [0, 1, 5, 256, 257, 1025, 4418])
@@ -47,3 +54,15 @@ def test_scratch_is_kept_and_grows():
     assert scratch.array("a", (2, 2)).base is first.base
     assert scratch.array("a", (5, 5)).shape == (5, 5)
     assert scratch.array("a", (2,), np.float32).dtype == np.float32
+
+
+def test_blas_has_its_threads_again_after_an_error():
+    def threads():
+        blas = [one for one in threadpool_info() if one["user_api"] == "blas"]
+        return {one["num_threads"] for one in blas}
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        with pytest.raises(ArithmeticError), single_threaded_blas():
+            assert threads() == {1}
+            raise ArithmeticError("inside")
+        assert threads() == {2}

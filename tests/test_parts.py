@@ -8,7 +8,7 @@ from astropy.io import fits
 from astropy.table import Table
 from toy import NAMES, toy
 
-from fastcannon import CannonModel, fitsfiles, fitsheaders, jobs, parts
+from fastcannon import CannonModel, fitsfiles, fitsheaders, kinds, parts
 from fastcannon.catalogue import FLAGS, Scale, clean, columns
 from fastcannon.catalogue_files import read_partition
 from fastcannon.digests import file_digest
@@ -46,7 +46,8 @@ def world(tmp_path_factory):
         2,
         N,
     )
-    assert parts.infer_part(inference) == 0
+    assert parts.infer_part(inference) > 0  # seconds
+    assert fits.getheader(inference.paths[0])[kinds.BAD_PIXELS] == 0
     scale = Scale(NAMES, sample.labels, np.ones(3), np.ones(3), [None] * 3, 50.0)
     digest = parts.write_scale(folder / "scale.json", scale)
     write_stars(folder / "stars.fits")
@@ -176,7 +177,7 @@ def test_counts_of_partitions_add_up():
     assert set(FLAGS) <= set(total)
 
 
-def test_kinds_of_tables_are_what_jobs_and_joining_say(world):
+def test_tables_of_a_part_are_of_their_kinds(world):
     _, _, _, task = world
     assert fitsheaders.read_kind(task.stars)[0] == STARS
-    assert fitsheaders.read_kind(task.labels)[0] == jobs.LABELS
+    assert fitsheaders.read_kind(task.labels)[0] == kinds.LABELS

@@ -7,7 +7,8 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from fastcannon.errors import InputError
-from fastcannon.plots import FEW_STARS, one_to_one
+from fastcannon.figures.style import FEW_STARS
+from fastcannon.plots import one_to_one
 
 NAMES = ("teff", "logg", "age")
 CENTRES, ERRORS = np.array([5000.0, 3.0, 4.0]), np.array([87.3, 0.2, 0.05])

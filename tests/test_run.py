@@ -19,13 +19,21 @@ from small_run import (
 
 from fastcannon import CannonModel, calibration, cases, jobs, sources
 from fastcannon.arrays import label_array
-from fastcannon.catalogue import FLAGS, catalogue_name, clean, columns
+from fastcannon.catalogue import (
+    FLAGS,
+    catalogue_name,
+    catalogue_rows,
+    clean,
+    columns,
+)
 from fastcannon.catalogue_files import check_manifest, read_partition
 from fastcannon.cli import main
 from fastcannon.demo import read_labels, true_labels
 from fastcannon.errors import InputError
 from fastcannon.fitsheaders import verify_checksums
 from fastcannon.packed import best_and_others
+from fastcannon.parts import read_scale
+from fastcannon.repeats import Decay
 from fastcannon.spectra import SpectraFile
 
 FEW = r"\d+ training stars for \d+ terms of the model; \d+ or more are needed"
@@ -297,24 +305,54 @@ def test_repeats_are_of_one_star(done, name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_final_errors_are_those_of_the_files_of_the_run(done, name):
-    """The larger of the rescaled formal error and the precision at the star's S/N."""
+    """The larger of the rescaled formal error and the precision at the spectrum's S/N.
+
+    So few stars have no precision, or one that is the same at all S/N: their own is
+    looked at, and then one that falls steeply.
+    """
     survey, scale = name.split("-on-")
     table = catalogue_of(done, scale)
-    own = table[table["flag_id"] == ["galah", "apogee"].index(survey)]
-    found = by_id(read_labels(done.folder / "labels" / name), own)
-    factors = read(done.folder / "factors.ecsv")
+    table = table[table["flag_id"] == ["galah", "apogee"].index(survey)]
+    found = by_id(read_labels(done.folder / "labels" / name), table)
     fits_of = read(done.folder / "precision.ecsv").meta["fits"]
-    for row in factors[factors["case"] == name]:
+    own = [fits_of[f"{name} {label}"] for label in NAMES]
+    own = [None if decay is None else Decay(*decay) for decay in own]
+    check_errors(done, name, table, found, own)
+
+    steep = [Decay(a, 30.0, a / 1000) for a in (1e5, 100.0, 100.0)]
+    calibration_of = read_scale(done.folder / "calibration" / f"{name}.json")
+    calibration_of = calibration_of._replace(decays=steep)
+    part = "part-00000.fits"
+    stars = read(done.folder / "stars" / survey / part)
+    table = catalogue_rows(
+        stars, read(done.folder / "labels" / name / part), calibration_of
+    )
+    found = by_id(read_labels(done.folder / "labels" / name), table)
+    expected = check_errors(done, name, table, found, steep)
+    # The catalogue's S/N differs by 2 % for the median star, and would be seen.
+    other = steep[0](np.asarray(table["snr"]))
+    assert (abs(other / expected[:, 0] - 1) > 1e-3).mean() > 0.5
+
+
+def check_errors(done, name, table, found, decays):
+    """Assert that catalogue rows have the errors they should; return those."""
+    with packed(done, name.partition("-")[0]) as spectra:
+        snr = np.asarray(by_id(spectra.stars, table)["snr"], dtype=float)
+    assert np.isfinite(snr).all() and (snr > 0).all()
+    factors = read(done.folder / "factors.ecsv")
+    all_expected = []
+    rows = factors[factors["case"] == name]
+    for row, decay in zip(rows, decays, strict=True):
         label = row["label"]
         rescaled = row["n_stars"] >= calibration.FEWEST_STARS
         expected = found[f"e_{label}"] * (row["robust"] if rescaled else 1.0)
-        decay = fits_of[f"{name} {label}"]
         if decay is not None:
-            a, b, c = decay
-            expected = np.maximum(expected, a * np.exp(-own["snr"] / b) + c)
-        known = np.isfinite(own["snr"]) & (own["snr"] > 0)
-        errors = own[f"e_{catalogue_name(label)}Cann"]
-        np.testing.assert_allclose(errors[known], expected[known], rtol=1e-5)
+            precision = decay.a * np.exp(-snr / decay.b) + decay.c
+            expected = np.maximum(expected, precision)
+        errors = table[f"e_{catalogue_name(label)}Cann"]
+        np.testing.assert_allclose(errors, expected, rtol=1e-5)
+        all_expected.append(expected)
+    return np.column_stack(all_expected)
 
 
 # ---- models and normalisation

@@ -107,7 +107,7 @@ def test_own_catalogues_that_cannot_be_used(done, tmp_path):
     (tmp_path / "own.csv").write_text("name,star_id\na,b\n")
     for catalogue, message in (
         ("own.csv", r"own.columns.id: .* no column 'nam' \(did you mean 'name'\?\)"),
-        ("none.csv", r"own.catalogue: .*none.csv cannot be read"),
+        ("none.csv", r"own.catalogue: .*none.csv: no such file"),
     ):
         section = (
             '[surveys.own]\nformat = "spectra"\nspectra = ["own.fits"]\n'
@@ -260,7 +260,7 @@ def test_empirical_vmicro_replaces_that_of_a_survey(sparse, done):
             '[surveys.galah.columns]\nstar_id = "sobject_id"\n[match]',
             "no star_id is in both|star_id has type",
         ),
-        ("gaia.fits", "gone.fits", "gaia.table: .*gone.fits cannot be read"),
+        ("gaia.fits", "gone.fits", "gaia.table: .*gone.fits: no such file"),
         ("[labels]", '[gaia.columns]\nr_est = "rest"\n[labels]', "no column rest"),
         ('"teff", "logg", "fe_h"', '"vmicro", "vbroad"', "at least one of teff, logg"),
     ],

@@ -16,7 +16,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 from fastcannon import scheduler
-from fastcannon.errors import FileFormatError, InputError, WriteError
+from fastcannon.errors import FastcannonWarning, FileFormatError, InputError, WriteError
 from fastcannon.scheduler import open_workers
 
 HERE, PROCESSES, CLUSTER = "here", "processes", "cluster"
@@ -258,6 +258,17 @@ def test_the_cluster_gets_few_tasks_at_a_time(opened, monkeypatch):
     assert 2 <= most <= 4
 
 
+def test_a_cluster_without_workers_is_told_and_waited_for(monkeypatch):
+    monkeypatch.setattr(scheduler, "CONNECT_SECONDS", 1)
+    with (
+        local_cluster(0) as cluster,
+        pytest.warns(FastcannonWarning, match="has no workers; the work waits"),
+        open_workers(address=cluster.scheduler_address) as run,
+    ):
+        threading.Timer(0.5, cluster.scale, [1]).start()
+        assert run(half, [4, 6]) == [2.0, 3.0]
+
+
 def test_a_worker_of_another_version_is_refused(opened, monkeypatch):
     monkeypatch.setattr(scheduler, "__version__", "9.9")
     with pytest.raises(InputError, match=r"worker .* has fastcannon 0.*client 9\.9"):
@@ -291,7 +302,9 @@ def test_a_scheduler_that_cannot_be_reached(address, monkeypatch):
 
 def test_without_dask_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
-    with pytest.raises(InputError, match=r"pip install \"fastcannon\[cluster\]\""):
+    with pytest.raises(
+        InputError, match=r"distributed .*install fastcannon\[cluster\]"
+    ):
         with open_workers(address="tcp://127.0.0.1:9"):
             pass
 

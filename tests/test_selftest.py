@@ -7,8 +7,9 @@ import numba
 import numpy as np
 import pytest
 
-from fastcannon import kernels
+from fastcannon import extras, kernels
 from fastcannon.cli import main
+from fastcannon.extras import EXTRAS
 from fastcannon.kernels import levenberg, weights
 from fastcannon.selftest import inference, labels, machine, selftest, speed, training
 from fastcannon.selftest.kernels import away, compare_kernels
@@ -42,7 +43,7 @@ def test_it_passes_here(capsys):
     text = "\n".join(lines)
     assert "inference: 1.50 U" in text and "training: 9.00 G" in text
     assert f"numpy {np.__version__}" in text
-    for extra in machine.EXTRAS:
+    for extra in EXTRAS:
         assert f"fastcannon[{extra}]" in text
 
 
@@ -145,11 +146,11 @@ def test_a_cache_that_cannot_be_written_is_told(monkeypatch, tmp_path):
 
 
 def test_a_missing_package_names_its_extra(monkeypatch):
-    given = machine.find_spec
-    for extra, (modules, purpose) in machine.EXTRAS.items():
+    given = extras.find_spec
+    for extra, (modules, purpose) in EXTRAS.items():
         for name in modules:
             monkeypatch.setattr(
-                machine,
+                extras,
                 "find_spec",
                 lambda module, name=name: None if module == name else given(module),
             )
@@ -159,8 +160,7 @@ def test_a_missing_package_names_its_extra(monkeypatch):
 
 def test_speed_is_measured(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(speed, "ROUNDS", 1)
-    unit, ratios = speed.measure(threads=1)
+    unit, ratios = speed.measure(threads=1, rounds=1)
     # measured here: 200 us on one thread, 1.4 U and 8 G; other work may slow all of it
     assert 1e-6 < unit < 1e-1
     assert 0.1 < ratios["inference"] < 100 and 0.5 < ratios["training"] < 500

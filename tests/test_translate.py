@@ -10,9 +10,9 @@ from astropy.table import Table, vstack
 from translate_examples import INPUTS, NOISE, OUTPUTS, SMALL, draw_stars
 
 from fastcannon.errors import FileFormatError, InputError
+from fastcannon.spread import robust_sigma
 from fastcannon.translate import Settings, Translator
 from fastcannon.translate.fitting import _stars, make_folds, read_sample
-from fastcannon.translate.intervals import robust_sigma
 from fastcannon.translate.quality import BIT
 
 pytest.importorskip("optax", reason="fastcannon[translate] is not installed")

@@ -15,6 +15,7 @@ from translate_examples import INPUTS, OUTPUTS, draw_stars
 from fastcannon import fitsfiles, fitsheaders
 from fastcannon.catalogue_files import read_partition
 from fastcannon.cli import main
+from fastcannon.errors import InputError
 from fastcannon.model import CannonModel
 from fastcannon.translate import Settings, Translator, stream
 from fastcannon.translate.apply import BLOCK
@@ -223,6 +224,33 @@ def test_partitions_are_read_again(folder, answers, tmp_path, small_blocks):
     assert found["teff_b"].unit == "K"
 
 
+def test_a_table_in_several_files(folder, survey, answers, tmp_path, small_blocks):
+    """In the order given; the tasks are those of one run of the workers given."""
+    paths = [tmp_path / name for name in ("z.fits", "a.fits")]
+    for path, rows in zip(paths, (survey[:2500], survey[2500:]), strict=True):
+        fitsfiles.write_table(path, rows, "STARS")
+    sizes = []
+
+    def work(function, tasks, advance=None):
+        sizes.extend(task.stop - task.start for task in tasks)
+        return [function(task) for task in tasks]
+
+    out = tmp_path / "o.fits"
+    done = stream.translate_file(folder / "a.fits", paths, out, run=work)
+    assert sizes == [2048, 452, 2048, 452] and done.rows == 5000
+    found = read_table(out, ["source", *answers.colnames])
+    assert_same(found, answers)
+    np.testing.assert_array_equal(found["source"], survey["source"])
+    both = read_table(list(map(str, paths)), ["source"])
+    np.testing.assert_array_equal(both["source"], survey["source"])
+    stream.translate_file(folder / "a.fits", paths, tmp_path / "here.fits")
+    assert (tmp_path / "here.fits").read_bytes() == out.read_bytes()
+    with pytest.raises(InputError, match="is also an input"):
+        stream.translate_file(folder / "a.fits", paths, paths[1])
+    with pytest.raises(InputError, match="or an empty list"):
+        open_table([])
+
+
 @pytest.mark.parametrize("name", ["stars.ecsv", "stars.csv", "stars.parquet"])
 def test_other_formats_and_masks(folder, survey, answers, tmp_path, name):
     table = survey[:300].copy()
@@ -330,7 +358,10 @@ def test_validate_draws_figures(folder, tmp_path, capsys, monkeypatch):
         f"{kind}.{end}" for kind in kinds for end in ("png", "pdf")
     }
     assert all(f"{kind}.png" in said for kind in kinds)
-    monkeypatch.setitem(sys.modules, "fastcannon.translate.pictures", None)
+    drawing = ("fastcannon.figures", "fastcannon.translate.pictures")
+    for name in [name for name in sys.modules if name.startswith(drawing)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert "fastcannon[plot]" in refused(capsys, "validate", *arguments)
 
 

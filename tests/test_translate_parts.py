@@ -5,6 +5,7 @@ import pytest
 from astropy.table import Table
 
 from fastcannon.errors import InputError
+from fastcannon.spread import robust_sigma
 from fastcannon.translate import Settings
 from fastcannon.translate.baselines import fit_baselines, term_slopes, term_values
 from fastcannon.translate.columns import check_units, read_columns, read_errors
@@ -13,7 +14,6 @@ from fastcannon.translate.intervals import (
     coverage,
     fit_error,
     half_width,
-    robust_sigma,
 )
 from fastcannon.translate.mapping import Map, combine, directions
 from fastcannon.translate.network import Dense, forward, forward_along, layer_shapes

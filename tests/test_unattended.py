@@ -15,10 +15,11 @@ from small_run import copied, go
 
 from fastcannon import (
     cases,
-    cli,
+    commands,
     fitsfiles,
     fitsheaders,
     jobs,
+    kinds,
     locks,
     plots,
     run,
@@ -45,7 +46,7 @@ def test_a_part_without_rows_has_no_labels_to_offer(tmp_path):
     row = Table({"id": ["a"], "status": [0], "teff": [5000.0]})
     paths = [tmp_path / "none.fits", tmp_path / "one.fits"]
     for path, rows in zip(paths, (row[:0], row), strict=True):
-        fitsfiles.write_table(path, rows, jobs.LABELS)
+        fitsfiles.write_table(path, rows, kinds.LABELS)
     found = scaled_labels(paths, ["b", "a"], ["teff"])["teff"]
     np.testing.assert_array_equal(found, [np.nan, 5000.0])
     assert np.isnan(scaled_labels(paths[:1], ["a"], ["teff"])["teff"]).all()
@@ -83,7 +84,7 @@ def test_bad_pixels_are_counted_whatever_the_normalisation(tmp_path, order):
         warnings.simplefilter("error")
         prepared = [jobs.Prepared(model, inferrer)]
         _, bad = jobs.infer_all(prepared, spectra, [path], [{}], block=3, threads=1)
-    assert bad == fits.getheader(path)[jobs.BAD_PIXELS] == 3
+    assert bad == fits.getheader(path)[kinds.BAD_PIXELS] == 3
     fitsheaders.verify_checksums(path)
 
 
@@ -112,7 +113,7 @@ def test_a_run_ends_though_nobody_reads_what_it_says(done, tmp_path, monkeypatch
 
     finished = []
     monkeypatch.setattr(run, "run_all", run_all)
-    monkeypatch.setattr(cli, "_progress", None)
+    monkeypatch.setattr(commands, "progress", None)
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "w") as gone:

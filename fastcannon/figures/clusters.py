@@ -13,7 +13,6 @@ from matplotlib.ticker import MaxNLocator
 
 from ..clusters import PIPELINES, sources
 from ..isochrones import Isochrone
-from ..plots import FEW_STARS
 from . import style
 
 PER_PAGE = 4  # clusters: with three rows 12 panels
@@ -64,7 +63,7 @@ def cluster_kiel(ax, stars, surveys, source, colour=None, isochrone=None):
     shown = np.isfinite(teff) & np.isfinite(logg)
     if isochrone is not None:
         ax.plot(isochrone.teff, isochrone.logg, color=style.INK, lw=0.9, zorder=1)
-    if not shown.any() or np.count_nonzero(shown) > FEW_STARS:
+    if not shown.any() or np.count_nonzero(shown) > style.FEW_STARS:
         style.density(ax, teff, logg)
         return
     for k, survey in enumerate(surveys):
@@ -156,7 +155,7 @@ def cluster_abundance(ax, stars, surveys, source, y="fe_h", x="teff"):
     """
     across, up = _numbers(stars[f"{x}_{source}"]), _numbers(stars[f"{y}_{source}"])
     shown = np.isfinite(across) & np.isfinite(up)
-    dense = np.count_nonzero(shown) > FEW_STARS
+    dense = np.count_nonzero(shown) > style.FEW_STARS
     if dense or not shown.any():
         style.density(ax, across, up)
     for k, survey in enumerate(surveys):

@@ -4,8 +4,8 @@ import numpy as np
 
 from ..cuts import get_numbers
 from ..differences import mean_and_scatter
-from ..labels import unit
-from ..plots import one_to_one, useful_digits
+from ..labels import unit, useful_digits
+from ..plots import one_to_one
 from ..repeats import Decay
 from . import style
 from .outlines import contours, profile

@@ -7,8 +7,8 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import MaxNLocator
 
 from .. import labels
-from ..plots import useful_digits
-from ..translate.intervals import robust_sigma
+from ..labels import useful_digits
+from ..spread import robust_sigma
 from . import style
 from .outlines import LEAST_IN_BIN
 

@@ -1,9 +1,6 @@
 """The report of a run: figures, tables and one page."""
 
-from ..errors import InputError
-
-# Packages of fastcannon[report].
-_NEEDED = ("bokeh", "jinja2", "markupsafe", "matplotlib", "PIL")
+from ..extras import needing
 
 
 def write_report(
@@ -16,12 +13,6 @@ def write_report(
     InputError
         Also where the packages that it needs are not installed.
     """
-    try:
+    with needing("report"):
         from .build import write_report as write
-    except ImportError as error:
-        if (error.name or "").partition(".")[0] not in _NEEDED:
-            raise
-        raise InputError(
-            f"a report needs more packages ({error}): install fastcannon[report]"
-        ) from error
     return write(folder, members, literature, isochrones, synthetic, say)

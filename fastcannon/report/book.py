@@ -1,7 +1,7 @@
 """What the sections of a report are made of, and where its files go."""
 
 import multiprocessing
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,9 +9,9 @@ import numpy as np
 
 from ..errors import FileFormatError, WriteError
 from ..figures import style
+from ..interrupts import deaf_to_interrupts, interrupts_later, serve_parent
 from ..model import CannonModel
 from ..parallel import thread_count
-from ..scheduler import deaf_to_interrupts, serve_parent
 from .page import Figure, PageTable
 from .rundata import RunData
 from .tables import page_rows, write_tables
@@ -53,7 +53,12 @@ class Book:
         return self
 
     def __exit__(self, error, *_):
-        self._workers.shutdown(cancel_futures=error is not None)
+        try:
+            if error is None:
+                wait(self._drawn.values())
+        finally:
+            with interrupts_later():
+                self._workers.shutdown(cancel_futures=True)
 
     def figure(self, name, caption, alt, function, *arguments):
         """Have a figure drawn and written as PNG and PDF; return it with its words.

@@ -7,7 +7,7 @@ from ..clusters import catalogue_columns as cluster_columns
 from ..errors import FastcannonError, InputError, WriteError
 from ..fitsfiles import TABLE_VERSION
 from ..fitsheaders import check_layout, verify_checksums
-from ..jobs import LABELS
+from ..kinds import LABELS
 from ..model import CannonModel
 from ..runfolder import REPORT, SUMMARY
 from .book import FIGURES, TABLES, Book

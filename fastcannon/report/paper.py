@@ -13,7 +13,6 @@ from astropy.table import Table
 from .. import labels
 from ..cluster_tables import mean_scatter
 
-LABELS = ("teff", "logg", "fe_h", "alpha_fe", "vmicro", "vbroad")
 # Spectra, labels.
 CASES = {
     "ACGS": ("apogee", "galah"),

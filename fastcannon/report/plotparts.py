@@ -1,11 +1,9 @@
 """What the page's Bokeh plots share."""
 
-import re
-
 from bokeh.models import Range1d
 from bokeh.plotting import figure
 
-from .. import labels
+from .tables import plain_symbol
 
 GREY = "#7f8b99"  # seen on white and on black
 
@@ -55,8 +53,5 @@ def plain_name(name):
     -------
     str
     """
-    text = labels.symbol(name)
-    if text == name:
-        return name
-    text = text.replace(r"\alpha", "\u03b1").replace(r"\,", " ").replace("sin", "sin ")
-    return re.sub(r"\s+", " ", re.sub(r"\\mathrm|[\\${}_]", "", text)).strip()
+    text = plain_symbol(name)
+    return name if text == name else text.replace("alpha", "\u03b1")

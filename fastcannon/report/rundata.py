@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table
 
-from .. import catalogue, fitsfiles, jobs, parts
+from .. import catalogue, fitsfiles, kinds, parts
 from ..config import is_survey_name
 from ..errors import FastcannonError, InputError
 from ..runfolder import (
@@ -210,7 +210,7 @@ class RunData:
 
     def _read_tables(self):
         """Read the tables of the whole run."""
-        self.training = self._read("training.fits", _reader(jobs.TRAINING))
+        self.training = self._read("training.fits", _reader(kinds.TRAINING))
         names = {PIPELINES: "differences.ecsv"}
         names |= {s: f"differences-{s}-scaled.ecsv" for s in self.surveys}
         for key, name in names.items():
@@ -237,7 +237,7 @@ class RunData:
                 self.scales[case] = scale
         there = (self.folder / "validation").glob("*.fits")
         for case in dict.fromkeys((*self.cases, *sorted(p.stem for p in there))):
-            table = self._read(f"validation/{case}.fits", _reader(jobs.VALIDATION))
+            table = self._read(f"validation/{case}.fits", _reader(kinds.VALIDATION))
             if table is not None:
                 self.validation[case] = table
 
@@ -252,7 +252,7 @@ class RunData:
             name = f"translators/{'-to-'.join(way)}"
             if (self.folder / f"{name}.fits").is_file():
                 self.translators[way] = self.folder / f"{name}.fits"
-                held = self._read(f"{name}-held-out.fits", _reader(jobs.HELD_OUT))
+                held = self._read(f"{name}-held-out.fits", _reader(kinds.HELD_OUT))
                 if held is not None:
                     self.held_out[way] = held
 

@@ -9,6 +9,7 @@ from ..catalogue import FLAGS, catalogue_name, clean
 from ..errors import InputError
 from ..model import CannonModel
 from ..packed import PackedSurvey
+from ..preparation import Preparation
 
 MOST_STARS = 1000  # of the residuals: enough for percentiles of every pixel
 BLOCK = 100  # spectra in memory at a time
@@ -99,12 +100,8 @@ def spectra(model: CannonModel, packed: PackedSurvey, rows, labels) -> Spectra:
         The flux is not normalised and the model does not know how to, or rows, labels
         and pixels do not go together.
     """
-    labels = _checked(model, packed, rows, labels)
-    if model.normaliser is None or model.normaliser.order is None:
-        packed.require_normalised()
-    flux, ivar = packed.read(rows)
-    if model.normaliser is not None:
-        flux, ivar = model.normaliser.apply(flux, ivar)
+    labels = _checked(model, rows, labels)
+    flux, ivar = Preparation(model, packed)(*packed.read(rows))
     used = (ivar > 0) & np.isfinite(flux)
     observed = np.where(used, flux, np.float32(np.nan))
     known = np.isfinite(labels).all(axis=1)
@@ -139,7 +136,7 @@ def residuals(model: CannonModel, packed: PackedSurvey, rows, labels, seed=0):
     InputError
         See `spectra`.
     """
-    labels = _checked(model, packed, rows, labels)
+    labels = _checked(model, rows, labels)
     chosen = np.flatnonzero((np.asarray(rows) >= 0) & np.isfinite(labels).all(axis=1))
     if len(chosen) > MOST_STARS:
         chosen = np.random.default_rng(seed).choice(chosen, MOST_STARS, replace=False)
@@ -244,7 +241,7 @@ def viewer_sample(
     rest = np.setdiff1d(np.flatnonzero(known), usual)
     worst = rest[np.argsort(-chi2[rest], kind="stable")][:WORST]
     chosen = np.concatenate([usual, worst])
-    rows = packed.rows([_text(stars["survey_id"][i]) for i in chosen])
+    rows = packed.rows([id_text(stars["survey_id"][i]) for i in chosen])
     chosen, rows = chosen[rows >= 0], rows[rows >= 0]
     pair = spectra(model, packed, rows, labels[chosen])
     wavelength = packed.wavelength.round(DIGITS)
@@ -314,7 +311,7 @@ def set_flags(stars, row: int) -> list[str]:
 
 def _viewer_star(stars, row, survey, wavelength, observed, predicted, labels, worst):
     """Return what the viewer shows of a row of the catalogue."""
-    star_id, chi2 = _text(stars["survey_id"][row]), float(stars["r_chi_sq"][row])
+    star_id, chi2 = id_text(stars["survey_id"][row]), float(stars["r_chi_sq"][row])
     why = f"reduced chi2 {chi2:.3g}" + (", among the worst" if worst else "")
     return ViewerStar(
         id=star_id,
@@ -343,22 +340,17 @@ def _column(label):
     return f"{catalogue_name(label)}Cann"
 
 
-def _text(star_id):
-    """Return an id as text; from files it may come as bytes."""
+def id_text(star_id):
+    """Return an id, text or bytes as files have it, as text."""
     return star_id.decode("ascii") if isinstance(star_id, bytes) else str(star_id)
 
 
-def _checked(model, packed, rows, labels):
+def _checked(model, rows, labels):
     """Return the labels as (S, K) floats; refuse what does not go together."""
     labels = np.asarray(labels, dtype=float)
     if labels.shape != (len(rows), len(model.label_names)):
         raise InputError(
             f"labels have shape {labels.shape}; ({len(rows)} spectra, "
             f"{len(model.label_names)} labels of the model) is needed"
-        )
-    if packed.n_pixels != len(model.s2):
-        raise InputError(
-            f"the spectra have {packed.n_pixels} pixels and the model has "
-            f"{len(model.s2)}; take the model that was trained on this survey"
         )
     return labels

@@ -12,6 +12,7 @@ from ..errors import FastcannonError
 from ..figures.arms import arms, element_spans
 from ..figures.spectra import coefficients_figure, residual_figure, twins_figure
 from ..packed import PackedSurvey
+from ..spread import half_range
 from .page import Section
 from .samples import residuals, spectra, sunlike, viewer_sample
 from .twins import read_synthetic, synthetic_difference, twins
@@ -133,9 +134,7 @@ def _trained(book, survey, packed):
         given[case] = np.column_stack([table[f"{n}_given"] for n in run.names])
         inferred[case] = np.column_stack([table[n] for n in run.names])
         if scale == survey or not len(scatter):
-            away = inferred[case] - given[case]
-            low, high = np.nanpercentile(away, (16, 84), axis=0)
-            scatter = (high - low) / 2
+            scatter = half_range(inferred[case] - given[case])
     if not given:
         return Trained(packed, windows, np.empty(0, int), {}, {}, scatter, scatter)
     rows = packed.rows(training[f"id_{survey}"])

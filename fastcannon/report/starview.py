@@ -16,7 +16,7 @@ from .. import labels
 from ..catalogue import catalogue_name
 from ..figures.style import COLOURS, limits
 from .plotparts import GREY, new_plot, plain_name
-from .samples import set_flags
+from .samples import id_text, set_flags
 
 MOST_STARS = 5000  # of the sample
 _OF_EACH_FLAG = 100
@@ -98,7 +98,7 @@ def star_view(catalogues, names, surveys, seed):
     first = next(iter(catalogues.values()))
     rows = sample(first, seed)
     stars = {
-        "id": [_text(one) for one in np.asarray(first["survey_id"])[rows]],
+        "id": [id_text(one) for one in np.asarray(first["survey_id"])[rows]],
         "survey": [surveys[number] for number in np.asarray(first["survey"])[rows]],
         "snr": _floats(first["snr"], rows),
     }
@@ -273,8 +273,3 @@ def _add_stars(plot, stars, images, surveys, scale, key, x, y):
     plot.add_tools(HoverTool(renderers=points, tooltips=[("id", "@id")]))
     # Only what is seen when the button is released: quicker with many stars.
     plot.select_one(BoxSelectTool).continuous = False
-
-
-def _text(star_id):
-    """Return an id as text; from files it may come as bytes."""
-    return star_id.decode("ascii") if isinstance(star_id, bytes) else str(star_id)

@@ -3,7 +3,8 @@
 import numpy as np
 
 from .. import labels
-from ..comparison import AGAINST, own_label
+from ..arrays import label_array
+from ..comparison import AGAINST, held_out_labels, own_label
 from ..errors import FastcannonError
 from ..figures.comparison import comparison_figure
 from ..figures.networks import history_figure, importance_figure
@@ -117,17 +118,16 @@ def _add_figures(book, section, way, path):
 def _residuals(run, way):
     """Return what `residual_figure` shows, of the training stars held out."""
     survey, scale = way
-    held = run.held_out[way]
-    row = {str(star): k for k, star in enumerate(run.training["star_id"])}
-    rows = [row[str(star)] for star in held["star_id"] if str(star) in row]
-    held = held[[str(star) in row for star in held["star_id"]]]
+    outputs = [f"{label}_{scale}" for label in run.names]
+    made = held_out_labels(run.held_out[way], run.training, outputs)
+    every = label_array(run.training, outputs)
+    every[np.isnan(made)] = np.nan  # the same stars before and after
     found = []
-    for label in run.names:
-        output = f"{label}_{scale}"
-        given = np.asarray(run.training[output], float)[rows]
-        before = np.asarray(own_label(run.training, label, survey), float)[rows] - given
-        after = np.asarray(held[output], float) - given
-        found.append(Residuals(output, labels.unit(label), given, before, after))
+    for k, label in enumerate(run.names):
+        given = every[:, k]
+        before = np.asarray(own_label(run.training, label, survey), float) - given
+        unit = labels.unit(label)
+        found.append(Residuals(outputs[k], unit, given, before, made[:, k] - given))
     return found
 
 

@@ -4,13 +4,13 @@ import os
 import platform
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 
 import numba
 import numpy  # loads its BLAS, so that threadpoolctl sees it  # noqa: F401
 from threadpoolctl import threadpool_info
 
 from .. import __version__
+from ..extras import EXTRAS, missing
 from ..kernels import cholesky
 from ..parallel import thread_count
 
@@ -24,13 +24,6 @@ PACKAGES = (
     "pyarrow",
     "threadpoolctl",
 )
-# Modules of every extra, and what it is for.
-EXTRAS = {
-    "cluster": (("distributed",), "runs on a Dask cluster"),
-    "plot": (("matplotlib",), "fastcannon validate --figure"),
-    "report": (("bokeh", "jinja2", "matplotlib", "PIL"), "fastcannon report"),
-    "translate": (("equinox", "jax", "optax"), "training of translators"),
-}
 # Settings of Numba under which kernels are slow, and the value that is not.
 SLOW_SETTINGS = {
     "DISABLE_JIT": 0,
@@ -115,10 +108,9 @@ def kernel_cache():
 
 def extras():
     """Yield (kind, text): which optional parts are installed, else their extra."""
-    for extra, (modules, purpose) in EXTRAS.items():
-        missing = [name for name in modules if find_spec(name) is None]
-        if missing:
-            lack = f"{purpose}: {', '.join(missing)} not installed; for it install "
+    for extra, (_, purpose) in EXTRAS.items():
+        if lacking := missing(extra):
+            lack = f"{purpose}: {', '.join(lacking)} not installed; for it install "
             yield "note", f"{lack}fastcannon[{extra}]"
         else:
             yield "note", f"{purpose}: fastcannon[{extra}] is installed"

@@ -14,7 +14,6 @@ from ..parallel import thread_count
 PIXELS, TERM_PAIRS = 8575, 406  # of the unit: those of APOGEE and of six labels
 LABELS, SPECTRA, STARTS = 6, 512, 8
 STARS, TRAINING_PIXELS = 1000, 1024
-ROUNDS = 5
 BASELINE = "speed.json"  # in the folder data, written by the benchmarks
 SLOW = 2.0  # times the baseline, beyond which a line warns
 SLOW_BLAS = 4e9  # multiply-adds per second and core; the plainest BLAS makes 1e9
@@ -47,13 +46,40 @@ def unit_task(threads, n_spectra=512):
     return task, n_spectra
 
 
-def measure(threads=None):
+def interleave(tasks, rounds=5):
+    """Run tasks in turns, once unmeasured, and return the median seconds of each.
+
+    Parameters
+    ----------
+    tasks : dict of name to callable without arguments
+    rounds : int
+        Measured runs of each.
+
+    Returns
+    -------
+    dict of name to float
+    """
+    for task in tasks.values():
+        task()
+    seconds = {name: [] for name in tasks}
+    for _ in range(rounds):
+        for name, task in tasks.items():
+            time.sleep(0.2)  # idle BLAS workers of the task before still spin
+            start = time.perf_counter()
+            task()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def measure(threads=None, rounds=5):
     """Measure inference and training beside the unit, in turns.
 
     Parameters
     ----------
     threads : int, optional
         Default: all cores this process may use.
+    rounds : int
+        As in `interleave`.
 
     Returns
     -------
@@ -78,7 +104,7 @@ def measure(threads=None):
             *training, threads=threads
         ),
     }
-    seconds = _medians(tasks)
+    seconds = interleave(tasks, rounds)
     unit = seconds["unit"] / rows
     one_pass = unit / PIXELS * STARS * TRAINING_PIXELS
     return unit, {
@@ -103,18 +129,6 @@ def _survey():
     flux += np.sqrt(s2 + 1e-4) * rng.normal(size=flux.shape)
     ivar = np.full(flux.shape, 1e4, np.float32)
     return model, labels, flux.astype(np.float32), ivar
-
-
-def _medians(tasks):
-    """Run tasks in turns, once unmeasured, and return the median seconds of each."""
-    seconds = {name: [] for name in tasks}
-    for _ in range(ROUNDS + 1):
-        for name, task in tasks.items():
-            time.sleep(0.1)  # idle BLAS workers of the task before still spin
-            start = time.perf_counter()
-            task()
-            seconds[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values[1:])) for name, values in seconds.items()}
 
 
 def speed():

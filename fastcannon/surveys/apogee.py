@@ -22,9 +22,9 @@ import numpy as np
 from ..errors import FileFormatError, InputError
 from ..fitsimages import read_hdus
 from .apogee_catalogue import read_catalogue
-from .base import Group, Refused, Row
+from .base import LARGEST, Group, Refused, Row
 from .bitmasks import APOGEE_PIXMASK, ASPCAPFLAG, EXTRATARG, STARFLAG, unsigned
-from .catalogues import fits_reason
+from .catalogues import fits_reason, refuse_lists
 
 __all__ = [
     "CUTS",
@@ -116,7 +116,6 @@ _FILE = re.compile(r"(apStar|asStar|aspcapStar)C?-[^-]+-(?:l\d[^-]*-)?(.+)\.fits
 # Flux and errors beyond these are no measurements (bad pixels have errors up to 1e14).
 _FLUX_LIMIT = 1e30
 _ERROR_RANGE = (1e-7, 1e10)
-_LARGEST = 1e30  # of a header's numbers; beyond it they are damaged
 
 
 def groups(paths):
@@ -303,7 +302,10 @@ def _catalogue_row(path):
             if len(file) < 5 or file[4].get_exttype() != "BINARY_TBL":
                 return {}
             names = {"TELESCOPE", "FIELD", "APOGEE_ID"} & set(file[4].get_colnames())
+            refuse_lists(file[4], names, f"{path}, HDU 4")
             return {name: str(file[4][name][0]).strip() for name in names}
+    except FileFormatError:
+        raise
     except (OSError, ValueError, LookupError) as error:
         raise FileFormatError(
             f"{path}, HDU 4: cannot be read as FITS: {fits_reason(error)}; it may be "
@@ -364,7 +366,7 @@ def _number(value):
         number = float(value)
     except (TypeError, ValueError):
         return np.nan
-    return number if -9990 < number < _LARGEST else np.nan
+    return number if -9990 < number < LARGEST else np.nan
 
 
 def _whole(value, bits=31, missing=0):

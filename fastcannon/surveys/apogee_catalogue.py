@@ -11,7 +11,7 @@ from astropy.table import Column, Table
 
 from .. import labels
 from .bitmasks import unsigned
-from .catalogues import read_columns
+from .catalogues import FILLERS, read_columns
 
 # Our name: the columns of allStar that may hold it, the first one present counts.
 # DR12 calls some otherwise; PARAM[2] is the logarithm of vmicro. Those without a column
@@ -54,12 +54,18 @@ _OTHER_COLUMNS = {
     "covariance": ("PARAM_COV",),
 }
 _FLAGS = ("STARFLAG", "ASPCAPFLAG", "EXTRATARG")
+# Hot stars have temperatures up to 20,000 K. Barnard's star moves by 10,362 mas a year:
+# there only -9999 and 9999.99 stand for nothing.
+_FILLERS = {
+    "teff": (99990.0, np.inf),
+    "pmra": (9990.0, 10000.0),
+    "pmdec": (9990.0, 10000.0),
+}
 COLUMNS = LABEL_COLUMNS | _OTHER_COLUMNS | {name: (name,) for name in _FLAGS}
 _NEEDED = (
     *("telescope", "field", "star_id", "ra", "dec", "snr", "rv", *_FLAGS),
     *("teff", "e_teff", "logg", "e_logg", "fe_h", "e_fe_h", "alpha_fe", "e_alpha_fe"),
 )
-DWARF_LOGG = 3.5  # where Nandakumar+2022 divide dwarfs from giants
 
 
 def read_catalogue(path, columns=None):
@@ -101,7 +107,7 @@ def read_catalogue(path, columns=None):
     for name in ("ra", "dec"):
         table[name] = Column(found.numbers(name), unit="deg")
     for name in ("pmra", "pmdec"):
-        table[name] = Column(found.numbers(name), unit="mas / yr")
+        table[name] = Column(found.numbers(name, _FILLERS[name]), unit="mas / yr")
     # positions are those of 2MASS, which observed from 1997 to 2001
     table["epoch"] = Column(np.full(len(found), 2000.0), unit="yr")
     table["gaia_source_id"], table.meta["gaia_release"] = _gaia_ids(found)
@@ -121,17 +127,15 @@ def read_catalogue(path, columns=None):
 
 def _labels(found):
     """Return labels and their errors, float64, by name."""
-    # hot stars have temperatures up to 20,000 K
-    limits = {"teff": 99990.0}
     values = {
-        name: found.numbers(name, limits.get(name, 9990.0)) for name in LABEL_COLUMNS
+        name: found.numbers(name, _FILLERS.get(name, FILLERS)) for name in LABEL_COLUMNS
     }
     if "mg_fe" not in found:
         values["mg_fe"] = found.numbers("mg_h") - found.numbers("iron_h")
         values["e_mg_fe"] = np.hypot(found.numbers("e_mg_h"), found.numbers("e_iron_h"))
     if "vbroad" not in found:
         vsini, vmacro = found.numbers("vsini"), found.numbers("vmacro")
-        dwarf = (values["logg"] >= DWARF_LOGG) & np.isfinite(vsini)
+        dwarf = (values["logg"] >= labels.LOGG_CUT) & np.isfinite(vsini)
         values["vbroad"] = np.where(dwarf | ~np.isfinite(vmacro), vsini, vmacro)
     for name, index in (("vmicro", 2), ("vbroad", 7)):
         if f"e_{name}" not in found:

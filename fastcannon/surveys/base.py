@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from astropy.table import Table
 
+LARGEST = 1e30  # of a header's numbers; beyond it they are damaged
+
 
 class Group(NamedTuple):
     """The files that hold one star, in the survey's order, and the name they share.

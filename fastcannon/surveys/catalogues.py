@@ -16,6 +16,7 @@ from ..errors import FileFormatError, InputError
 _COLUMN = re.compile(r"(10\*\*)?([\w-]+)(?:\[(\d+)\])?")
 _MISSING_TEXT = ("", "none", "null", "nan", "n/a")
 _LOWEST = -9990.0
+FILLERS = 9990.0, np.inf  # where a survey says nothing else
 
 
 class _Source(NamedTuple):
@@ -88,14 +89,15 @@ class Columns:
         """Return a column of text, (N,), blanks at its ends cut off; "" if missing."""
         return _texts(self.one_per_row(ours))
 
-    def numbers(self, ours, below=9990.0):
+    def numbers(self, ours, fillers=FILLERS):
         """Return a column as float64, (N,); NaN where it is absent or has no value.
 
         Parameters
         ----------
         ours : str
-        below : float
-            Numbers from here up, and from -9990 down, are the survey's fillers.
+        fillers : (float, float)
+            Numbers from the first to below the second are the survey's fillers, as are
+            all from -9990 down.
 
         Raises
         ------
@@ -114,7 +116,9 @@ class Columns:
             raise self.refuse(
                 ours, f"one number per row for {ours} ({error})"
             ) from None
-        values = np.where((values > _LOWEST) & (values < below), values, np.nan)
+        low, high = fillers
+        known = np.isfinite(values) & (values > _LOWEST)
+        values = np.where(known & ~((values >= low) & (values < high)), values, np.nan)
         return 10.0**values if self._found[ours].power else values
 
 
@@ -165,6 +169,7 @@ def read_columns(path, candidates, needed, given=None):
                 raise FileFormatError(f"{where}: no table; give the survey's catalogue")
             found = _find(where, file[1].get_rec_dtype()[0], candidates, needed)
             names = sorted({source.name for source in found.values()})
+            refuse_lists(file[1], names, where)
             return Columns(where, file[1].read(columns=names), found)
     except (FileFormatError, InputError):
         raise
@@ -247,6 +252,30 @@ def _texts(values):
     """Return text without blanks at its ends; "" where masked or a word for none."""
     values = np.char.strip(np.ma.filled(values.astype("U"), ""))
     return np.where(np.isin(np.char.lower(values), _MISSING_TEXT), "", values)
+
+
+def refuse_lists(hdu, names, where):
+    """Refuse columns with lists in their rows: a damaged length takes all memory.
+
+    Parameters
+    ----------
+    hdu : fitsio.TableHDU
+    names : collection of str
+        Columns that will be read.
+    where : str
+        File and HDU, for the error.
+
+    Raises
+    ------
+    FileFormatError
+    """
+    types, _, has_lists = hdu.get_rec_dtype()
+    for name, a_list in zip(types.names, has_lists, strict=True):
+        if a_list and name in names:
+            raise FileFormatError(
+                f"{where}, column {name}: lists of any length, expected a number, a "
+                "text or an array; the file may be damaged, fetch it again"
+            )
 
 
 def fits_reason(error):

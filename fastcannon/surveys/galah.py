@@ -28,7 +28,7 @@ import numpy as np
 from ..errors import FileFormatError, InputError
 from ..fitsimages import read_hdus
 from ..kernels import resample_row
-from .base import Group, Refused, Row
+from .base import LARGEST, Group, Refused, Row
 from .bitmasks import FLAG_SP
 from .galah_catalogue import read_catalogue
 
@@ -109,7 +109,6 @@ FLAG_ID = 0  # in a combined catalogue (Nandakumar+2022, table A1)
 GOOD_SNR = 40.0  # of labels by the Cannon (the same, section 5.3)
 
 LIGHT = 299792.458  # km/s
-_LARGEST = 1e30  # of a header's numbers; beyond it they are damaged
 # Where the relative error passes through zero (it was resampled, too), it is absurdly
 # small as well. In the arms of 24 real stars sigma is either nowhere below 0.45 of
 # its median, or below 0.2 exactly around such pixels. A sigma absurdly large needs no
@@ -356,7 +355,7 @@ def _facts(group, arms):
 def _number(header, *keys):
     """Return the first of the keywords that is a number, or NaN."""
     values = (header.get(key) for key in keys)
-    numbers = (v for v in values if type(v) in (int, float) and abs(v) < _LARGEST)
+    numbers = (v for v in values if type(v) in (int, float) and abs(v) < LARGEST)
     return float(next(numbers, np.nan))
 
 

@@ -50,7 +50,7 @@ _GAIA_RELEASE = {
 }
 EPOCH = 2015.5  # of the coordinates, which are Gaia DR2's
 UNKNOWN_FLAG = -1  # every bit is set, so that it passes no cut
-_FILLER = 99990.0  # numbers from here up stand for none
+_FILLERS = 99990.0, np.inf  # numbers that stand for none
 
 LABEL_COLUMNS = {name: columns for name, (_, columns) in _NUMBERS.items()}
 
@@ -88,7 +88,7 @@ def read_catalogue(path, columns=None):
     table["id"] = _whole(found, "id").astype(str)
     table["star_id"] = _star_ids(found)
     for name, (unit, _) in _NUMBERS.items():
-        table[name] = Column(found.numbers(name, _FILLER), unit=unit)
+        table[name] = Column(found.numbers(name, _FILLERS), unit=unit)
     table["epoch"] = Column(np.full(len(found), EPOCH), unit="yr")
     table["gaia_source_id"] = np.maximum(_whole(found, "gaia_source_id"), 0)
     for name in _FLAGS:

@@ -3,7 +3,8 @@
 from dataclasses import fields
 
 from ..errors import InputError
-from ..subcommands import add_command, say
+from ..extras import needing
+from ..subcommands import add_command, add_quiet, progress, say, tell
 
 EXAMPLES = {
     "train": """\
@@ -40,17 +41,15 @@ draws them before and after.
 }
 
 
-def add_translate(commands, add_running):
+def add_translate(parsers):
     """Add ``translate`` and its sub-commands to the commands of the program.
 
     Parameters
     ----------
-    commands : argparse sub-parsers
-    add_running : callable
-        Adds --quiet to a group of a parser.
+    parsers : what ``add_subparsers`` returned
     """
     text = "from one survey's labels to another's, without spectra"
-    parser = commands.add_parser(
+    parser = parsers.add_parser(
         "translate",
         help=text,
         description=text[0].upper() + text[1:] + ".",
@@ -85,7 +84,7 @@ def add_translate(commands, add_running):
     ):
         explain.add_argument(option, type=int, default=default, metavar="N", help=text)
     for command in actions.choices.values():
-        add_running(command.add_argument_group("running"))
+        add_quiet(command.add_argument_group("running"))
 
 
 def _add_model(parser):
@@ -195,7 +194,6 @@ def _add_apply(parser):
 
 
 def _train(arguments):
-    from ..cli import _progress, _say
     from ..jobs import check_output
     from .lines import summary_lines
     from .tables import read_table
@@ -217,12 +215,12 @@ def _train(arguments):
     names = [*arguments.inputs, *arguments.outputs]
     also = [*(f"e_{name}" for name in names), *errors.values(), arguments.star]
     table = read_table(arguments.table, names, also)
-    with _progress(arguments, None, "epochs") as bar:
+    with progress(arguments, None, "epochs") as bar:
         translator.train(table, lambda done: bar.update(done - bar.n))
     translator.write(arguments.output)
     say("\n".join(summary_lines(translator, table)))
     trained = translator.trained
-    _say(
+    tell(
         arguments,
         f"{arguments.output}: {arguments.ensemble} networks, trained on "
         f"{trained.n_stars:,} stars; {trained.n_incomplete:,} incomplete rows left out",
@@ -230,24 +228,24 @@ def _train(arguments):
 
 
 def _apply(arguments):
-    from ..cli import _progress, _say
+    from ..scheduler import open_workers
     from .lines import flags_text
     from .stream import translate_file
 
-    done = translate_file(
-        arguments.model,
-        arguments.table,
-        arguments.output,
-        arguments.level,
-        arguments.keep,
-        _pairs("--columns", arguments.columns),
-        arguments.workers,
-        arguments.scheduler,
-        lambda total: _progress(arguments, total, "rows"),
-    )
+    with open_workers(arguments.workers, arguments.scheduler) as run:
+        done = translate_file(
+            arguments.model,
+            arguments.table,
+            arguments.output,
+            arguments.level,
+            arguments.keep,
+            _pairs("--columns", arguments.columns),
+            run,
+            lambda total: progress(arguments, total, "rows"),
+        )
     if done.left_out:
-        _say(arguments, f"not passed on: {', '.join(done.left_out)}")
-    _say(
+        tell(arguments, f"not passed on: {', '.join(done.left_out)}")
+    tell(
         arguments,
         f"{arguments.output}: {done.rows:,} rows; flagged: {flags_text(done.flags)}",
     )
@@ -262,7 +260,6 @@ def _explain(arguments):
 
 
 def _validate(arguments):
-    from ..cli import _say
     from .compare import compare
     from .lines import comparison_lines, flags_text
 
@@ -273,17 +270,13 @@ def _validate(arguments):
     say(f"flagged: {flags_text(flags)}")
     if write_pictures:
         for path in write_pictures(translator, table, arguments.figures):
-            _say(arguments, str(path))
+            tell(arguments, str(path))
 
 
 def _picture_writer():
-    """Return what draws a validation; without matplotlib a sentence says so."""
-    try:
+    """Return what draws a validation."""
+    with needing("plot"):
         from .pictures import write_pictures
-    except ImportError as error:
-        raise InputError(
-            f"--figures needs matplotlib ({error}): install fastcannon[plot]"
-        ) from error
     return write_pictures
 
 
@@ -309,13 +302,12 @@ def _open(arguments):
 
 def _report(arguments, lines, table, what):
     """Print a table, and write it as ECSV if asked to."""
-    from ..cli import _say
     from ..textfiles import write_ecsv
 
     say("\n".join(lines))
     if arguments.output:
         write_ecsv(arguments.output, table)
-        _say(arguments, f"{arguments.output}: {what}")
+        tell(arguments, f"{arguments.output}: {what}")
 
 
 def _pairs(option, given):

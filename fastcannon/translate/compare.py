@@ -4,10 +4,11 @@ import numpy as np
 from astropy.table import Table
 
 from ..errors import InputError
+from ..spread import robust_sigma
 from .baselines import KINDS, fit_baselines
 from .columns import check_units, read_columns, read_errors
 from .fitting import FOLDS, start_slopes
-from .intervals import coverage, robust_sigma
+from .intervals import coverage
 from .quality import BIT
 
 LEVELS = (0.68, 0.95)

@@ -6,9 +6,10 @@ from scipy.spatial import cKDTree
 
 from ..distance import NEIGHBOURS, training_distance
 from ..errors import InputError
+from ..spread import robust_sigma
 from .baselines import KINDS, fit_baselines
 from .columns import check_sample, check_units, read_columns, read_errors
-from .intervals import as_ensemble, calibrate, robust_sigma
+from .intervals import as_ensemble, calibrate
 from .mapping import Map
 from .network import Dense, forward
 from .quality import Extent

@@ -6,23 +6,9 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..errors import InputError
+from ..spread import MAD_TO_SIGMA, robust_sigma
 
 _LEAST = 1e-9  # an error is never zero
-_ONE_SIGMA = 1.4826  # of the median of |residual|, for a normal distribution
-
-
-def robust_sigma(values):
-    """Return 1.4826 times the median absolute deviation from the median, per column.
-
-    Parameters
-    ----------
-    values : (N,) or (N, K) array
-
-    Returns
-    -------
-    float or (K,) array
-    """
-    return _ONE_SIGMA * np.median(abs(values - np.median(values, axis=0)), axis=0)
 
 
 def fit_error(residual, variance):
@@ -45,12 +31,12 @@ def fit_error(residual, variance):
 
     def excess(floor):
         error = np.sqrt(floor**2 + variance)
-        return _ONE_SIGMA * np.median(abs(residual) / error) - 1
+        return MAD_TO_SIGMA * np.median(abs(residual) / error) - 1
 
     least = excess(_LEAST)
     if least <= 0:
         return _LEAST, max(float(least + 1), _LEAST)
-    top = 2 * _ONE_SIGMA * np.median(abs(residual)) + _LEAST
+    top = 2 * MAD_TO_SIGMA * np.median(abs(residual)) + _LEAST
     return float(brentq(excess, _LEAST, top)), 1.0
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import uuid
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -21,14 +21,14 @@ from ..catalogue import dress
 from ..catalogue_files import write_catalogue, write_partition
 from ..digests import digest, file_digest
 from ..errors import InputError
-from ..parallel import ranges, thread_count
+from ..parallel import ranges
 from ..scheduler import open_workers
 from .apply import BLOCK, apply_trained
 from .columns import check_units, read_columns, read_errors
 from .dressing import is_ascii, kept_column, plain_values, result_columns, widest
 from .intervals import half_width
 from .quality import BIT
-from .tables import Part, check_there, open_table, read_rows
+from .tables import Part, check_there, open_table, read_rows, table_files
 from .translator import Translator
 
 # A multiple of the blocks of `apply_trained`: the last bits then do not depend on
@@ -89,8 +89,7 @@ def translate_file(
     level=0.68,
     keep=None,
     columns=None,
-    workers=None,
-    scheduler=None,
+    run=None,
     progress=None,
 ):
     """Translate a table on disk into another.
@@ -99,8 +98,8 @@ def translate_file(
     ----------
     model : str or Path
         Of `Translator.write`.
-    table : str or Path
-        See `tables.open_table`.
+    table : str, Path or sequence of them
+        See `tables.table_files`.
     path : str or Path
         A FITS file (.fits, .fit), replaced if it exists; else a new folder of Parquet
         partitions. The same bytes for any number of workers.
@@ -111,8 +110,8 @@ def translate_file(
         number or text per row and have not the name of a result.
     columns : dict of str to str, optional
         Columns of the model that have another name in the table: that name.
-    workers, scheduler :
-        See `scheduler.open_workers`, ``address``.
+    run : callable, optional
+        Workers, of `scheduler.open_workers`. Default: this process.
     progress : callable, optional
         Called with the number of all rows; returns a context manager with ``update``.
 
@@ -124,15 +123,16 @@ def translate_file(
     ------
     InputError
         The table has no such columns, its units are wrong, or the path cannot be
-        written.
+        written; see also `tables.table_files`.
     FileFormatError
         The model or the table is damaged or something else.
     """
     path, model = Path(path), Path(model).absolute()
-    as_fits = _check_output(path, model, table)
+    files = [file.absolute() for file in table_files(table)]  # as workers need them
+    as_fits = _check_output(path, model, files)
     translator = Translator.read(model)
     half_width(translator.trained.scores, level)  # refuses what is no level
-    parts = open_table(Path(table).absolute())
+    parts = open_table(files)
     columns = check_columns(translator.trained, columns or {})
     _check_input(translator.trained, parts[0], columns)
     kept, left_out = _kept_names(translator, parts[0], keep)
@@ -143,7 +143,7 @@ def translate_file(
         tasks = [
             task._replace(ascii=as_fits) for task in _tasks(parts, fixed, folder, facts)
         ]
-        done = _run(tasks, workers, scheduler, progress)
+        done = _run(tasks, run, progress)
         rows = sum(part.rows for part in parts)
         flags = Counter()
         for _, counts in done:
@@ -202,12 +202,12 @@ def _translator(path, _):
     return Translator.read(path)
 
 
-def _check_output(path, model, table):
+def _check_output(path, model, files):
     """Tell whether the result is FITS; refuse what could not be written in the end."""
     from ..jobs import check_output  # not for workers: it loads the kernels
 
     if path.suffix in FITS_NAMES:
-        check_output(path, model, table)
+        check_output(path, model, *files)
         return True
     if path.suffix not in FOLDER_NAMES:
         raise InputError(
@@ -320,16 +320,15 @@ def _tasks(parts, fixed, folder, facts):
     return tasks
 
 
-def _run(tasks, workers, scheduler, progress):
+def _run(tasks, run, progress):
     """Run the tasks; return what each returned."""
-    if scheduler is None:
-        # no process is started for a small table
-        workers = min(thread_count(workers), len(tasks))
-    with open_workers(workers, scheduler) as run:
+    # No process is started for a small table.
+    here = run is None or len(tasks) == 1
+    with open_workers(1) if here else nullcontext(run) as work:
         if progress is None:
-            return run(translate_block, tasks)
+            return work(translate_block, tasks)
         with progress(sum(task.stop - task.start for task in tasks)) as bar:
-            return run(
+            return work(
                 translate_block, tasks, lambda task: bar.update(task.stop - task.start)
             )
 

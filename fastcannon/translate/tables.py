@@ -4,7 +4,7 @@ The first table of a FITS file, a Parquet file or a folder of them are read bloc
 block and column by column; other formats as a whole.
 """
 
-import warnings
+import os
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -13,9 +13,9 @@ from typing import NamedTuple
 import fitsio
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table, vstack
-from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import FileFormatError, InputError
+from ..usertables import read_any
 
 FITS, PARQUET, OTHER = "FITS", "Parquet", "other"
 _TABLES = ("BINARY_TBL", "ASCII_TBL")
@@ -44,14 +44,45 @@ class Part(NamedTuple):
     left_out: tuple
 
 
-def open_table(path):
+def table_files(table):
     """Return the files that a table is made of.
 
     Parameters
     ----------
-    path : str or Path
+    table : str, Path or sequence of them
         FITS, Parquet, a folder of Parquet files (in the order of their names), or
-        anything that astropy reads by its name.
+        anything that astropy reads by its name; or the files of one table.
+
+    Returns
+    -------
+    list of Path
+
+    Raises
+    ------
+    InputError
+        A folder has no Parquet files, or a sequence is empty.
+    """
+    if not isinstance(table, (str, os.PathLike)):
+        files = [Path(file) for file in table]
+    elif Path(table).is_dir():
+        files = sorted(Path(table).glob("*.parquet"))
+    else:
+        files = [Path(table)]
+    if not files:
+        raise InputError(
+            f"{table} is a folder without Parquet files (*.parquet) or an empty list; "
+            "give a file, or the folder of the partitions of a catalogue"
+        )
+    return files
+
+
+def open_table(table):
+    """Look at the files of a table.
+
+    Parameters
+    ----------
+    table : str, Path or sequence of them
+        See `table_files`.
 
     Returns
     -------
@@ -62,19 +93,10 @@ def open_table(path):
     FileFormatError
         A file is no table, damaged, or has other columns than the first.
     InputError
-        A folder has no Parquet files.
+        See `table_files`.
     FileNotFoundError
     """
-    path = Path(path)
-    if not path.is_dir():
-        return [_part(path)]
-    files = sorted(path.glob("*.parquet"))
-    if not files:
-        raise InputError(
-            f"{path} is a folder without Parquet files (*.parquet); give a file, or "
-            "the folder of the partitions of a catalogue"
-        )
-    parts = [_part(file) for file in files]
+    parts = [_part(file) for file in table_files(table)]
     for part in parts:
         odd = set(part.names) ^ set(parts[0].names)
         if odd:
@@ -111,13 +133,13 @@ def read_rows(part, names, start=0, stop=None):
         return readers[part.format](part.path, list(names), start, stop)
 
 
-def read_table(path, needed, also=()):
+def read_table(table, needed, also=()):
     """Read columns of a table as a whole.
 
     Parameters
     ----------
-    path : str or Path
-        See `open_table`.
+    table : str, Path or sequence of them
+        See `table_files`.
     needed : sequence of str
         Columns.
     also : sequence of str
@@ -133,7 +155,7 @@ def read_table(path, needed, also=()):
     InputError
         A column is not there; see also `open_table`.
     """
-    parts = open_table(path)
+    parts = open_table(table)
     check_there(parts[0], needed, "rename its columns or name others")
     used = [name for name in parts[0].names if name in {*needed, *also}]
     tables = [read_rows(part, used) for part in parts]
@@ -321,10 +343,7 @@ def _read_other(path, names, start, stop):
 @lru_cache(1)
 def _whole(path, _):
     """Return a table that only astropy reads; kept for the next block of rows."""
-    with warnings.catch_warnings():
-        # Units that astropy does not know are of no concern here.
-        warnings.simplefilter("ignore", AstropyWarning)
-        return Table.read(path)
+    return read_any(path)
 
 
 def _column(values, mask, unit, description):

@@ -7,20 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import InputError
+from ..extras import needing
 from .network import Dense, layer_shapes, stages
 from .settings import WIDE
 
-try:
+with needing("translate"):
     import equinox as eqx
     import jax
     import jax.numpy as jnp
     import optax
-except ImportError as error:
-    raise InputError(
-        f"training a translator needs JAX, equinox and optax ({error}); install "
-        "fastcannon[translate]. A trained model is applied without them"
-    ) from error
 
 
 class Sample(NamedTuple):
