@@ -64,7 +64,7 @@ def disturb(command, folder, count, chance, what=signal.SIGKILL):
     -------
     list of Kill
     """
-    found, number, latest = [], 0, 0.6 * command.seconds
+    found, number, latest = [], 0, command.seconds
     while len(found) < count:
         out = folder / f"{command.name.replace(' ', '-')}-{what.name}-{number}"
         number += 1
