@@ -35,6 +35,7 @@ from .fault_stops import (
     lose_workers,
     two_at_once,
 )
+from .fuzz import fuzz_table
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEMPLATE = Path(__file__).with_name("reliability.md.in")
@@ -211,6 +212,7 @@ def numbers(found):
         "disk": mounted,
         "checks": f"{len(found['checks'])}",
         "checks_well": f"{sum(one['well'] for one in found['checks'])}",
+        "fuzz": fuzz_table(),
         "minutes": f"{found['minutes']}",
         "machine": found["machine"],
     }

@@ -10,7 +10,6 @@ pip install atheris (Linux, Python 3.11 to 3.13)
 
 import argparse
 import json
-import math
 import os
 import re
 import resource
@@ -21,6 +20,9 @@ import warnings
 from pathlib import Path
 
 FOLDER = Path("fuzz")
+RESULTS = Path(__file__).with_name("fuzz.json")
+PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
+BEGIN, END = "<!-- fuzz:begin -->", "<!-- fuzz:end -->"
 MEMORY = 300e6  # bytes that one file, of at most 1 MB, may take
 ADDRESSES = 6 * 2**30  # beyond it memory cannot be had: a MemoryError is a finding
 SECONDS = 10  # of one file
@@ -35,7 +37,9 @@ def main():
     """Run targets one after the other, and print what they did."""
     parser = argparse.ArgumentParser(prog="python -m bench.fuzz", description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET")
-    parser.add_argument("--minutes", type=float, default=1.0, help="of each target")
+    parser.add_argument(
+        "--minutes", type=float, default=1.0, help="of processor time, of each target"
+    )
     parser.add_argument("--one", metavar="TARGET", help=argparse.SUPPRESS)
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--file", metavar="FILE", help="repeat one finding")
@@ -49,20 +53,54 @@ def main():
         rows.append(run_in_turns(target, options.minutes, options.file))
         form = "{target:<12} {executions:>10,} {edges:>6} {cpu_seconds:>6} s {finding}"
         print(form.format(**rows[-1]), flush=True)
-    FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "results.json").write_text(json.dumps(rows, indent=1) + "\n")
+    if not options.file:
+        keep(rows)
     return int(any(row["finding"] for row in rows))
 
 
 def run_in_turns(target, minutes, file):
     """Run one target in processes of at most TURN minutes; return what they did."""
-    rows = []
-    for _ in range(max(math.ceil(minutes / TURN), 1)):
-        rows.append(run(target, min(minutes, TURN), file))
-        if rows[-1]["finding"] or file:
-            break
-    sums = {key: sum(row[key] for row in rows) for key in ("executions", "cpu_seconds")}
-    return rows[-1] | sums
+    found = {"target": target, "executions": 0, "cpu_seconds": 0, "finding": ""}
+    while True:
+        row = run(target, min(minutes, TURN), file)
+        for key in ("executions", "cpu_seconds"):
+            found[key] += row[key]
+        found |= {key: row[key] for key in ("edges", "finding")}
+        if file or found["finding"] or found["cpu_seconds"] >= 60 * minutes:
+            return found
+
+
+def keep(rows):
+    """Put what targets did into RESULTS, and all results into PAGE."""
+    found = read_results() | {row["target"]: row for row in rows}
+    RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
+    after = rest.split(END)[1]
+    PAGE.write_text(before + BEGIN + fuzz_table() + END + after, encoding="utf-8")
+
+
+def read_results():
+    """Return what every target did when it last ran."""
+    return json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+
+
+def fuzz_table():
+    """Return the results as the lines of a table."""
+    from .fuzz_targets import TARGETS
+
+    lines = [
+        "",
+        "| target | reads | files | processor time | found |",
+        "|---|---|--:|--:|---|",
+    ]
+    for target, row in read_results().items():
+        minutes = f"{row['cpu_seconds'] / 60:.0f} min"
+        finding = row["finding"] or "nothing"
+        what = TARGETS[target].what
+        lines.append(
+            f"| {target} | {what} | {row['executions']:,} | {minutes} | {finding} |"
+        )
+    return "\n".join([*lines, ""])
 
 
 def run(target, minutes, file):

@@ -67,7 +67,7 @@ class Seeds:
         return path
 
 
-def target(name, file, is_text=False, stamp=True):
+def target(name, file, what, is_text=False, stamp=True):
     """Make a target of a function of a path: it gets the file damaged by the edits."""
 
     def decorate(use):
@@ -79,14 +79,14 @@ def target(name, file, is_text=False, stamp=True):
                 content = stamped(content) if stamp else content
             use(seeds.put(file, content))
 
-        read.is_text, read.name = is_text, file
+        read.is_text, read.name, read.what = is_text, file, what
         TARGETS[name] = read
         return use
 
     return decorate
 
 
-@target("model", "model.fits")
+@target("model", "model.fits", "model file, inference with it")
 def use_model(path):
     model = CannonModel.read(path)
     describe(path)
@@ -98,7 +98,7 @@ def use_model(path):
             model.normaliser.apply(flux, flux, threads=1)
 
 
-@target("spectra", "stars.fits")
+@target("spectra", "stars.fits", "spectra file, all its columns")
 def use_spectra(path):
     with SpectraFile(path) as spectra:
         use_rows(spectra)
@@ -114,7 +114,7 @@ def use_rows(spectra):
         pass
 
 
-@target("packed", "part-00000.fits")
+@target("packed", "part-00000.fits", "packed part")
 def use_packed(path):
     with PackedSurvey([path]) as packed:
         use_rows(packed)
@@ -123,7 +123,7 @@ def use_packed(path):
         _ = packed.parts[0].refused
 
 
-@target("translator", "translator.fits")
+@target("translator", "translator.fits", "translator, applied")
 def use_translator(path):
     translator = Translator.read(path)
     describe(path)
@@ -135,22 +135,32 @@ def use_translator(path):
     translator.summary()
 
 
-@target("table", "galah.fits", stamp=False)
+@target("table", "galah.fits", "any FITS table (`translate apply`)", stamp=False)
 def use_table(path):
     for part in tables.open_table(path):
         tables.read_rows(part, part.names, 0, 2)
 
 
-target("labels", "labels.fits")(describe)
-target("partition", "part.parquet", stamp=False)(read_partition)
-target("allstar", "allStar.fits", stamp=False)(apogee.read_catalogue)
-target("allspec", "galah.fits", stamp=False)(galah.read_catalogue)
-target("csv", "catalogue.csv", is_text=True)(galah.read_catalogue)
-target("config", "config.toml", is_text=True)(read_config)
-target("members", "members.csv", is_text=True)(read_members)
-target("literature", "literature.csv", is_text=True)(read_literature)
-target("windows", "windows.csv", is_text=True)(read_windows)
-target("isochrones", "isochrone.dat", is_text=True)(read_isochrones)
+target("labels", "labels.fits", "table of labels")(describe)
+target("partition", "part.parquet", "catalogue partition (Parquet)", stamp=False)(
+    read_partition
+)
+target("allstar", "allStar.fits", "allStar of APOGEE", stamp=False)(
+    apogee.read_catalogue
+)
+target("allspec", "galah.fits", "catalogue of GALAH, FITS", stamp=False)(
+    galah.read_catalogue
+)
+target("csv", "catalogue.csv", "catalogue of GALAH, CSV", is_text=True)(
+    galah.read_catalogue
+)
+target("config", "config.toml", "configuration", is_text=True)(read_config)
+target("members", "members.csv", "members of clusters", is_text=True)(read_members)
+target("literature", "literature.csv", "literature on clusters", is_text=True)(
+    read_literature
+)
+target("windows", "windows.csv", "line windows", is_text=True)(read_windows)
+target("isochrones", "isochrone.dat", "CMD file", is_text=True)(read_isochrones)
 
 
 def read_apogee(seeds, data):
@@ -180,6 +190,8 @@ def refuse_surprise(found):
         raise AssertionError(found.reason)
 
 
+read_apogee.what = "apStar file with visits"
+read_galah.what = "four arms of GALAH, one damaged"
 for _name, _read in (("apogee", read_apogee), ("galah", read_galah)):
     _read.is_text, _read.name = False, _name
     TARGETS[_name] = _read
