@@ -19,11 +19,13 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from .peaks import own_peak
+
 FOLDER = Path("fuzz")
 RESULTS = Path(__file__).with_name("fuzz.json")
 PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
 BEGIN, END = "<!-- fuzz:begin -->", "<!-- fuzz:end -->"
-MEMORY = 300e6  # bytes that one file, of at most 1 MB, may take
+MEMORY = 0.3  # GiB that one file, of at most 1 MB, may take
 ADDRESSES = 6 * 2**30  # beyond it memory cannot be had: a MemoryError is a finding
 SECONDS = 10  # of one file
 # A process with instrumented code grows by up to 30 kB with each file, to 3 GB within
@@ -187,7 +189,7 @@ def guarded(read, seeds, data):
     """Read damaged bytes; anything but a FastcannonError is a finding."""
     from fastcannon.errors import FastcannonError
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = own_peak()
     try:
         read(seeds, data)
     except FastcannonError as error:
@@ -196,9 +198,9 @@ def guarded(read, seeds, data):
             if isinstance(cause, MemoryError):
                 raise AssertionError(f"memory for a header's word: {error}") from error
             cause = cause.__cause__
-    grown = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    grown = own_peak() - before
     if grown > MEMORY:
-        raise AssertionError(f"one file took {grown / 1e6:.0f} MB")
+        raise AssertionError(f"one file took {grown:.1f} GiB")
 
 
 def scratch_home():
