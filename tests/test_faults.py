@@ -19,6 +19,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from astropy.table import Table
 from small_run import contents, copied, go
 
 from fastcannon import CannonModel, write_spectra
@@ -238,3 +239,41 @@ def test_a_report_ends_that_is_stopped_while_its_last_figures_are_drawn(tmp_path
         finally:
             process.kill()
     assert process.returncode == -signal.SIGINT and "KeyboardInterrupt" in said
+
+
+TRAINING = """
+import os, signal, sys, threading
+from fastcannon.cli import main
+from fastcannon.translate import training
+
+begin = training._Batches.__call__
+
+def stopped_soon(batches):
+    training._Batches.__call__ = begin
+    second = float(sys.argv[1])
+    threading.Timer(second, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    return begin(batches)
+
+training._Batches.__call__ = stopped_soon  # an epoch is compiled just then
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.mark.parametrize("second", [0.8, 1.0, 1.2])
+def test_a_translator_stopped_while_it_is_compiled_ends_in_order(second, tmp_path):
+    pytest.importorskip("optax", reason="fastcannon[translate] is not installed")
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=(400, 2))
+    columns = [*given.T, *(given + rng.normal(0, 0.1, given.shape)).T]
+    Table(columns, names=("u_a", "w_a", "u_b", "w_b")).write(tmp_path / "stars.ecsv")
+    command = ["translate", "train", tmp_path / "stars.ecsv", "-o", tmp_path / "m.fits"]
+    columns = ["--inputs", "u_a", "w_a", "--outputs", "u_b", "w_b", "--ensemble", "3"]
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINING, str(second), *command, *columns, "-q"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stderr == "fastcannon: stopped; files that are finished are kept\n"

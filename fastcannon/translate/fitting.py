@@ -6,6 +6,7 @@ from scipy.spatial import cKDTree
 
 from ..distance import NEIGHBOURS, training_distance
 from ..errors import InputError
+from ..interrupts import interrupts_later
 from ..spread import robust_sigma
 from .baselines import KINDS, fit_baselines
 from .columns import check_sample, check_units, read_columns, read_errors
@@ -217,7 +218,8 @@ def _networks(x, y, e_x, e_y, skip, weight, folds, translator, progress):
     The corrections of all outputs are then of the size that the learning rates and
     first weights are made for, however small they are.
     """
-    from .training import Sample, train_networks  # JAX only now
+    with interrupts_later():  # which callbacks of JAX would lose
+        from .training import Sample, train_networks  # JAX only now
 
     count = folds.max() + 1
     out = [folds[e // count] == e % count for e in range(translator.ensemble)]

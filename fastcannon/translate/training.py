@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..extras import needing
+from ..interrupts import interrupts_later
 from .network import Dense, layer_shapes, stages
 from .settings import WIDE
 
@@ -97,14 +98,17 @@ def train_networks(sample, trained, held, settings, seed, progress=None):
         Mean absolute error of the trained and the held-out rows, standardised; NaN
         after a network has stopped.
     """
-    rng, key = np.random.default_rng(seed), jax.random.key(seed)
+    rng = np.random.default_rng(seed)
     shapes = layer_shapes(
         sample.x.shape[1], sample.y.shape[1], settings.width, settings.doublings
     )
-    nets = _initial(shapes, len(trained), rng)
-    batches = _Batches(trained, settings.batch, rng)
-    watched = _Watched.of(held)
-    sample = Sample(*(None if a is None else jnp.asarray(a) for a in sample))
+    # XLA that is stopped while it compiles ends Python by a segmentation fault.
+    with interrupts_later():
+        key = jax.random.key(seed)
+        nets = _initial(shapes, len(trained), rng)
+        batches = _Batches(trained, settings.batch, rng)
+        watched = _Watched.of(held)
+        sample = Sample(*(None if a is None else jnp.asarray(a) for a in sample))
     history: list[np.ndarray] = []
     for rate in settings.rates:
         nets, key = _descend(
@@ -167,25 +171,26 @@ class _Watched(NamedTuple):
 
 def _descend(nets, sample, batches, watched, rate, settings, key, history, progress):
     """Train at one learning rate until no network improves; return the best of each."""
-    rate = jnp.float32(rate)
-    state = _begin(nets, rate, settings.decay)
-    best, best_loss = nets, np.asarray(_watch(nets, sample, watched))
+    with interrupts_later():
+        rate = jnp.float32(rate)
+        state = _begin(nets, rate, settings.decay)
+        best, best_loss = nets, np.asarray(_watch(nets, sample, watched))
     waited = np.zeros(len(best_loss), dtype=int)
     for _ in range(settings.epochs):
         active = waited < settings.patience
         if not active.any():
             break
-        key, now = jax.random.split(key)
-        keys = jax.random.split(now, len(waited))
-        nets, state, loss = _epoch(
-            nets, state, sample, batches(), keys, rate, settings.decay, settings.dropout
-        )
-        held_loss = np.asarray(_watch(nets, sample, watched))
-        better = active & (held_loss < best_loss)
-        best_loss = np.where(better, held_loss, best_loss)
-        best = _choose(jnp.asarray(better), nets, best)
+        with interrupts_later():
+            key, now = jax.random.split(key)
+            keys = jax.random.split(now, len(waited))
+            given = nets, state, sample, batches(), keys, rate
+            nets, state, loss = _epoch(*given, settings.decay, settings.dropout)
+            held_loss = np.asarray(_watch(nets, sample, watched))
+            better = active & (held_loss < best_loss)
+            best_loss = np.where(better, held_loss, best_loss)
+            best = jax.block_until_ready(_choose(jnp.asarray(better), nets, best))
+            history.append(np.where(active, np.array([loss, held_loss]), np.nan))
         waited = np.where(better, 0, waited + 1)
-        history.append(np.where(active, np.array([loss, held_loss]), np.nan))
         if progress is not None:
             progress(len(history))
     return best, key
