@@ -115,7 +115,7 @@ def check_training(config, training):
     ----------
     config : Config
     training : astropy Table
-        Of `run.match_surveys`.
+        Of `trainingset.match_surveys`.
 
     Raises
     ------
@@ -149,7 +149,7 @@ def warn_of_few(config, training):
     ----------
     config : Config
     training : astropy Table
-        Of `run.match_surveys`.
+        Of `trainingset.match_surveys`.
     """
     model = CannonModel(config.labels.names, degree=config.model.degree)
     needed = STARS_PER_TERM * len(model.terms)
@@ -221,7 +221,7 @@ def train_case(folder, config, survey, scale, training, spectra, threads, progre
     survey, scale : config.Survey
         Whose spectra, whose labels.
     training : astropy Table
-        Of `run.match_surveys`.
+        Of `trainingset.match_surveys`.
     spectra : callable
         Returns the `TrainingSpectra` of the survey.
     threads : int or None

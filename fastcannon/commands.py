@@ -60,8 +60,8 @@ def pack(arguments):
 def match(arguments):
     """Say which stars surveys have in common."""
     from .config import read_config
-    from .run import report_match
     from .runfolder import RunFolder
+    from .trainingset import report_match
 
     config = read_config(arguments.config)
     with RunFolder(config).locked(claim=False):

@@ -28,7 +28,7 @@ def comparison_table(names, training, held, made, scales):
     names : sequence of K str
         Labels.
     training : astropy Table, N rows
-        Of `run.match_surveys`.
+        Of `trainingset.match_surveys`.
     held : dict of case to astropy Table
         Of the translators: ``star_id``, ``<label>_<scale>`` by networks that have not
         seen the star, and its error; label units.

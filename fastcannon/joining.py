@@ -63,7 +63,7 @@ def join_survey(config, folder, survey, training, gaia):
     folder : RunFolder
     survey : config.Survey
     training : astropy Table
-        Of `run.match_surveys`.
+        Of `trainingset.match_surveys`.
     gaia : astropy Table or None
         Of `read_gaia`.
 

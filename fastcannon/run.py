@@ -17,7 +17,6 @@ from astropy.table import Table
 from . import (
     calibration,
     cases,
-    fitsfiles,
     fitsheaders,
     jobs,
     kinds,
@@ -26,14 +25,10 @@ from . import (
 )
 from .catalogue_files import write_manifest
 from .config import OWN
-from .cuts import Cut
 from .differences import difference_lines, difference_table
 from .digests import digest, file_digest
-from .errors import InputError
 from .joining import join_survey, read_gaia
 from .labelfiles import scaled_labels
-from .labels import empirical_vmicro
-from .match import TrainingSet, training_table
 from .pack import REFUSED_LIST, pack
 from .publish import write_catalogues
 from .runfolder import (
@@ -47,9 +42,10 @@ from .runfolder import (
     settings,
 )
 from .scheduler import open_workers
-from .sources import catalogue, open_survey
+from .sources import open_survey
 from .spread import half_range
 from .textfiles import write_ecsv, write_json
+from .trainingset import common_stars, replace_vmicro, report_match
 
 SHOWN = 5  # refused files that are printed
 
@@ -77,7 +73,7 @@ def run_all(config, say, bar, workers=None, address=None):
     Raises
     ------
     InputError
-        See `pack_surveys`, `match_surveys`, `runfolder.RunFolder.locked`,
+        See `pack_surveys`, `trainingset.match_surveys`, `runfolder.RunFolder.locked`,
         `scheduler.open_workers`.
     WriteError
         A file cannot be written.
@@ -148,14 +144,13 @@ def check(config):
     Raises
     ------
     InputError
-        See `match_surveys`, `cases.check_labels`, `cases.check_training`,
+        See `trainingset.match_surveys`, `cases.check_labels`, `cases.check_training`,
         `cases.check`, `joining.read_gaia`, `translators.check`.
     """
     cases.check_labels(config)
-    common = _common_stars(config)
+    common = common_stars(config)
     training = common.table.copy()
-    for name in config.labels.empirical_vmicro:
-        _replace_vmicro(training, name)
+    replace_vmicro(config, training)
     cases.check_training(config, training)
     translators.check(config, training)
     read_gaia(config)
@@ -201,73 +196,6 @@ def pack_surveys(config, say, bar, processes=None, run=None):
     return packings
 
 
-def report_match(config, say, common=None):
-    """Match the surveys and say how many stars each step left; see `match_surveys`.
-
-    Parameters
-    ----------
-    config, common :
-        Of `match_surveys`.
-    say : callable
-
-    Returns
-    -------
-    training : astropy Table
-    counts : list of (str, int)
-        Steps and what they left.
-    """
-    found, differences = match_surveys(config, common)
-    for line in [*found.lines(), "", *difference_lines(differences), ""]:
-        say(line)
-    cuts = [
-        (f"{name}: {cut.column} {cut.condition}".strip(), cut.left)
-        for name, report in found.cuts.items()
-        for cut in report
-    ]
-    return found.table, [*found.counts, *cuts, ("training stars", len(found.table))]
-
-
-def match_surveys(config, common=None):
-    """Find the training set: common stars with spectra and labels that pass all cuts.
-
-    Writes ``training.fits`` and ``differences.ecsv``.
-
-    Parameters
-    ----------
-    config : Config
-        Its surveys are packed.
-    common : match.TrainingSet, optional
-        Of `check`, where the catalogues have been matched already.
-
-    Returns
-    -------
-    match.TrainingSet
-    differences : astropy Table
-        See `differences.difference_table`.
-
-    Raises
-    ------
-    InputError
-        No common star, or none is left.
-    """
-    pair, names = config.pair(), config.labels.names
-    for survey in pair:
-        with open_survey(config, survey) as spectra:  # before the work, not after
-            if survey.format == OWN:
-                spectra.verify()  # the parts of a packing are verified by `pack`
-    found = _with_spectra(config, pair, common or _common_stars(config))
-    scales = tuple(survey.name for survey in pair)
-    differences = difference_table(found.table, scales, names)
-    for name in config.labels.empirical_vmicro:
-        _replace_vmicro(found.table, name)
-    cases.check_training(config, found.table)
-    cases.warn_of_few(config, found.table)
-    table = fitsfiles.without_odd_units(found.table)
-    fitsfiles.write_table(config.output / "training.fits", table, kinds.TRAINING)
-    write_ecsv(config.output / "differences.ecsv", differences)
-    return found, differences
-
-
 def train_cases(config, folder, training, say, bar, threads=None):
     """Train and cross-validate models for the spectra and labels of either survey.
 
@@ -276,7 +204,7 @@ def train_cases(config, folder, training, say, bar, threads=None):
     config : Config
     folder : RunFolder
     training : astropy Table
-        Of `match_surveys`.
+        Of `trainingset.match_surveys`.
     say, bar :
         As in `run_all`.
     threads : int, optional
@@ -504,13 +432,6 @@ def _validation_numbers(config, made):
     return found
 
 
-def _replace_vmicro(training, name):
-    """Replace the vmicro of a survey by GALAH's relation; the survey's own is kept."""
-    own = training[f"vmicro_{name}"]
-    training[f"vmicro_{name}{cases.GIVEN}"] = own.copy()
-    own[:] = empirical_vmicro(training[f"teff_{name}"], training[f"logg_{name}"])
-
-
 def _packing_lines(name, packing):
     """Return what a packing did, as lines of text."""
     n_parts, refused = len(packing.paths), len(packing.refused)
@@ -523,30 +444,3 @@ def _packing_lines(name, packing):
         yield f"  {path}: {reason}"
     if len(packing.refused) > SHOWN:
         yield f"  ... all of them: {packing.paths[0].parent / REFUSED_LIST}"
-
-
-def _common_stars(config):
-    """Return the common stars that pass all cuts, whether or not they are packed."""
-    return training_table(
-        *(catalogue(survey) for survey in config.pair()),
-        labels=config.labels.names,
-        by=config.match.by,
-        radius=config.match.radius,
-    )
-
-
-def _with_spectra(config, pair, found):
-    """Keep the training stars of which both surveys have packed a spectrum."""
-    table, cuts = found.table, []
-    for survey in pair:
-        with open_survey(config, survey) as spectra:
-            there = spectra.rows(table[f"id_{survey.name}"]) >= 0
-        table = table[there]
-        cuts.append(Cut(survey.name, "packed", int((~there).sum()), len(table)))
-    if not len(table):
-        steps = "; ".join(f"{cut.column}: {cut.removed} without" for cut in cuts)
-        raise InputError(
-            f"none of {len(found.table)} training stars has packed spectra in both "
-            f"surveys ({steps}); check that catalogues and spectra are of one release"
-        )
-    return TrainingSet(table, found.counts, found.cuts | {"spectra": cuts})

@@ -70,7 +70,7 @@ def check(config, training):
     ----------
     config : Config
     training : astropy Table
-        Of `run.match_surveys`.
+        Of `trainingset.match_surveys`.
 
     Raises
     ------
@@ -108,7 +108,7 @@ def run_translators(config, folder, training, made, calibrated, say, bar, run):
         With networks.
     folder : RunFolder
     training : astropy Table, N rows
-        Of `run.match_surveys`.
+        Of `trainingset.match_surveys`.
     made : list of cases.Case
     calibrated : list of calibration.Calibrated
         Of these cases.
@@ -216,7 +216,7 @@ def training_columns(survey, scale, names, training):
     names : sequence of str
         Labels.
     training : astropy Table, N rows
-        Of `run.match_surveys`.
+        Of `trainingset.match_surveys`.
 
     Returns
     -------

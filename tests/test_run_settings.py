@@ -23,7 +23,7 @@ from small_run import (
     write,
 )
 
-from fastcannon import CannonModel, run, sources
+from fastcannon import CannonModel, sources
 from fastcannon.catalogue import FLAGS, clean
 from fastcannon.cli import main
 from fastcannon.demo import read_labels
@@ -31,6 +31,7 @@ from fastcannon.errors import InputError
 from fastcannon.labels import empirical_vmicro
 from fastcannon.spectra import SpectraFile
 from fastcannon.spectrawriter import write_spectra
+from fastcannon.trainingset import match_surveys
 
 FEW = r"\d+ training stars for \d+ terms of the model; \d+ or more are needed"
 pytestmark = pytest.mark.filterwarnings(f"ignore:{FEW}:UserWarning")
@@ -276,7 +277,7 @@ def test_mistakes_show_before_packing(done, tmp_path, capsys, old, new, message)
 def test_few_training_stars_are_a_warning_with_the_numbers(done, tmp_path):
     path = copied(done, tmp_path)
     with pytest.warns(UserWarning, match=r"49 training stars for 10 terms .* 100 or"):
-        run.match_surveys(load(path))
+        match_surveys(load(path))
 
 
 def test_training_stars_without_spectra_are_counted(done, tmp_path):
@@ -291,7 +292,7 @@ def test_training_stars_without_spectra_are_counted(done, tmp_path):
         kept = {key: facts[key] for key in ("PART", "PARTS", "SURVEY", "PACKING")}
         write_spectra(link, flux, ivar, wavelength, stars, False, facts=kept)
     with pytest.raises(InputError, match="training stars has packed spectra in both"):
-        run.match_surveys(load(path))
+        match_surveys(load(path))
 
 
 # ---- the command line
