@@ -39,7 +39,8 @@ from .fuzz import fuzz_table
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEMPLATE = Path(__file__).with_name("reliability.md.in")
-KILLS, FLIPS, FILLS, LOSSES = 100, 1000, len(SHARES), 5
+KILLS, FLIPS, FILLS = 100, 1000, len(SHARES)
+ROUNDS = 3  # of runs that lose workers
 # Of the kills, by command; the rest are of runs.
 SHARE_OF_KILLS = {
     "pack": 0.1,
@@ -94,9 +95,9 @@ def all_faults(folder, options, found):
     checks = changes(ground, model, folder / "changes")
     translator = single["translator"]
     checks += two_at_once(ground, run, translator, folder / "two")
-    checks.append(lose_workers(run, folder / "lost", LOSSES, chance))
-    checks.append(lose_workers(commands["pack"], folder / "lost-pack", 2, chance))
-    checks.append(lose_dask_workers(ground, run, folder / "dask", LOSSES, chance))
+    checks.append(lose_workers(run, folder / "lost", ROUNDS, chance))
+    checks.append(lose_workers(commands["pack"], folder / "lost-pack", 1, chance))
+    checks.append(lose_dask_workers(ground, run, folder / "dask", ROUNDS, chance))
     found["checks"] = [one._asdict() for one in checks]
     tell("checks", *(one for one in checks if not one.well))
     found["mounted"] = can_mount(folder / "disk")

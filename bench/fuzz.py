@@ -50,6 +50,7 @@ def main():
         return fuzz(options.one, options.minutes, options.file, options.work)
     from .fuzz_targets import TARGETS
 
+    FOLDER.mkdir(exist_ok=True)
     rows = []
     for target in options.targets or TARGETS:
         rows.append(run_in_turns(target, options.minutes, options.file))

@@ -22,6 +22,10 @@ def check_names(label_names):
     ----------
     label_names : str or sequence of K str
 
+    Returns
+    -------
+    tuple of K str
+
     Raises
     ------
     InputError
@@ -48,6 +52,10 @@ def check_label_names(label_names):
     Parameters
     ----------
     label_names : str or sequence of K str
+
+    Returns
+    -------
+    tuple of K str
 
     Raises
     ------

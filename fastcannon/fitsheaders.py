@@ -334,7 +334,7 @@ def _kind_of(path, primary):
     if KIND not in primary or VERSION not in primary:
         raise FileFormatError(
             f"{path}, primary HDU: not a fastcannon file (no keywords {KIND} and "
-            f"{VERSION}); write one with fastcannon.spectra.write_spectra"
+            f"{VERSION}); write one with fastcannon.write_spectra"
         )
     return primary[KIND], primary[VERSION]
 

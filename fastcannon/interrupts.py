@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM where processes are started and ended."""
+"""Ctrl-C and SIGTERM around what cannot be stopped midway."""
 
 import multiprocessing
 import os
@@ -25,9 +25,10 @@ def deaf_to_interrupts():
 def interrupts_later():
     """Let Ctrl-C and SIGTERM wait until the context ends.
 
-    For what the standard library cannot bear to be stopped in: a thread whose join was
-    stopped counts as ended (until Python 3.12), and a program that leaves a pool of
-    processes so never ends.
+    They come also where it ends by an error. For what libraries cannot bear to be
+    stopped in: a thread whose join was stopped counts as ended (until Python 3.12), and
+    a program that leaves a pool of processes so never ends; XLA, stopped while it
+    compiles, dies with the program by a segmentation fault.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # signals are the main thread's
@@ -43,8 +44,8 @@ def interrupts_later():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    for number, frame in missed[:1]:
-        before[number](number, frame)
+        for number, frame in missed[:1]:
+            before[number](number, frame)
 
 
 def serve_parent():

@@ -50,10 +50,12 @@ def read_rows(paths, starts, rows):
         columns = [
             n for n in data.dtype.names if n not in _NOT_READ and "_inside" not in n
         ]
-        pieces.append(Table({n: data[n][here].astype(float) for n in columns}))
+        with parsing(path, "the labels"):
+            piece = Table({n: data[n][here].astype(float) for n in columns})
+            for name in ("status", "minima"):
+                piece[name] = piece[name].astype(np.int64)
+        pieces.append(piece)
     found = vstack(pieces)
-    for name in ("status", "minima"):
-        found[name] = found[name].astype(np.int64)
     back = np.empty(len(order), dtype=np.int64)
     back[order] = np.arange(len(order))
     return found[back]

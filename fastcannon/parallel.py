@@ -32,8 +32,8 @@ def single_threaded_blas():
     """Hold every BLAS in the process to one thread while the context lasts.
 
     For one thread of the process at a time: the number is the process's, what others
-    ask for meanwhile has no effect, and they go on with many BLAS threads, which change
-    the last digits, when the first is done.
+    ask for meanwhile has no effect. They go on with many BLAS threads, which change the
+    last digits, when the first is done, and leave BLAS at one thread when they are.
     """
     with threadpool_limits(limits=1, user_api="blas"):
         yield

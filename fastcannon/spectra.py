@@ -324,7 +324,7 @@ def _check_shapes(path, spans):
     if names not in (EXTENSIONS, (*EXTENSIONS, REFUSED)):
         raise FileFormatError(
             f"{path}: HDUs {', '.join(names)} found, {', '.join(EXTENSIONS)} "
-            "expected; write it again with fastcannon.spectra.write_spectra"
+            "expected; write it again with fastcannon.write_spectra"
         )
     flux, ivar, wavelength, stars = (span.header for span in extensions[:4])
     n_stars, n_pixels = flux.get("NAXIS2"), flux.get("NAXIS1")
@@ -341,7 +341,7 @@ def _check_shapes(path, spans):
                 raise FileFormatError(
                     f"{path}, HDU {name}: {keyword} is {header.get(keyword)}, "
                     f"{value} expected; write the file again with "
-                    "fastcannon.spectra.write_spectra"
+                    "fastcannon.write_spectra"
                 )
     if not isinstance(primary.header.get(NORMED), bool):
         raise FileFormatError(

@@ -79,27 +79,37 @@ def start_scatter(flux, ivar, model, grid, steps, work_psi, s2_out):
     work_psi : ndarray, (G,)
         Scratch.
     s2_out : ndarray, (B,)
+        0 where there is no residual.
     """
     n_grid = grid.shape[0]
     n_stars = flux.shape[1]
-    zero = flux[0, 0] * 0  # sums in single precision fill the vector lanes
+    # Single precision throughout fills the vector lanes; plain numbers would end that.
+    zero, one, two = np.float32(0), np.float32(1), np.float32(2)
+    steepest, flattest = np.float32(STEEPEST), np.float32(FLATTEST)
     residual2 = np.empty_like(flux[0])
+    weight = np.empty_like(flux[0])
     for b in range(flux.shape[0]):
         mean = zero
         used = zero
         for n in range(n_stars):
             r = flux[b, n] - np.float32(model[b, n])
-            known = ivar[b, n] > 0
+            known = ivar[b, n] > zero
             residual2[n] = r * r if known else zero
             mean += residual2[n]
-            used += np.float32(1) if known else zero
-        mean /= max(used, np.float32(1))
+            used += one if known else zero
+        mean /= max(used, one)
+        if mean == zero:
+            s2_out[b] = zero
+            continue
+        # From here in units of the mean: powers of ivar alone could overflow.
+        for n in range(n_stars):
+            residual2[n] /= mean
+            weight[n] = ivar[b, n] * mean
         for g in range(n_grid):
-            s = mean * grid[g]
+            s = grid[g]
             psi = zero
             for n in range(n_stars):
-                iv = ivar[b, n]
-                w = iv / (1 + iv * s)
+                w = weight[n] / (one + weight[n] * s)
                 psi += w * w * residual2[n] - w
             work_psi[g] = psi
         best = 0
@@ -110,26 +120,30 @@ def start_scatter(flux, ivar, model, grid, steps, work_psi, s2_out):
             if depth < deepest:
                 deepest = depth
                 best = g
-        low = mean * grid[max(best - 1, 0)]
-        high = mean * grid[min(best + 1, n_grid - 1)]
-        s = mean * grid[best]
+        if best == 0 and work_psi[0] <= 0.0:
+            s2_out[b] = zero
+            continue
+        low = grid[max(best - 1, 0)]
+        high = grid[min(best + 1, n_grid - 1)]
+        s = grid[best]
         for _ in range(steps):
             psi = zero
             w2 = zero
             w3 = zero
             r3 = zero
             for n in range(n_stars):
-                iv = ivar[b, n]
-                w = iv / (1 + iv * s)
+                w = weight[n] / (one + weight[n] * s)
                 wr2 = w * w * residual2[n]
                 psi += wr2 - w
                 w2 += w * w
                 w3 += w * w * w
                 r3 += w * wr2
-            slope = (w2 - 2 * r3) / w2 + 2 * psi * w3 / (w2 * w2)
-            delta = -psi / w2 / min(max(slope, STEEPEST), FLATTEST)
-            s = min(max(s + delta, low), high)
-        s2_out[b] = s
+            phi = psi / w2
+            slope = one - two * (r3 / w2) + two * phi * (w3 / w2)
+            there = s - phi / min(max(slope, steepest), flattest)
+            if there == there:  # not where absurd weights overflow
+                s = min(max(there, low), high)
+        s2_out[b] = s * mean
 
 
 @kernel

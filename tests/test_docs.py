@@ -1,7 +1,10 @@
 """Links and names of the documentation, without building it."""
 
+import ast
 import re
+from contextlib import suppress
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -49,3 +52,34 @@ def test_the_api_pages_have_every_public_name():
     for name in kernels.__all__:
         home = getattr(kernels, name).__module__.rpartition(".")[2]
         assert home in shown, f"{home}.py ({name}) is not on docs/api/kernels.rst"
+
+
+def texts(path):
+    """Return the docstrings and messages of a file."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    values = [node.value for node in nodes if isinstance(node, ast.Constant)]
+    return "\n".join(value for value in values if isinstance(value, str))
+
+
+def found(name, homes):
+    """Return whether a dotted name is there, or begins with no module of ours."""
+    known = False
+    for home in homes:
+        with suppress(ImportError, AttributeError):
+            known |= bool(resolve_name(f"{home}:{name.partition('.')[0]}"))
+        with suppress(ImportError, AttributeError):
+            return bool(resolve_name(f"{home}.{name}"))
+    return not known
+
+
+@pytest.mark.parametrize("folder", ["", "selftest", "report", "translate", "surveys"])
+def test_names_in_docstrings_and_messages_are_there(folder):
+    home = ".".join(["fastcannon", *folder.split()])
+    homes = [home, "fastcannon", "fastcannon.kernels"]
+    for path in sorted((ROOT / "fastcannon" / folder).glob("*.py")):
+        text = texts(path)
+        for name in re.findall(r"\bfastcannon\.((?:[A-Za-z_]+\.?)+)", text):
+            is_file = name.rstrip(".") == "toml"
+            assert is_file or found(name.rstrip("."), ["fastcannon"]), (path, name)
+        for name in re.findall(r"(?<!`)`([a-z_]+\.[A-Za-z_.]+)`(?!`)", text):
+            assert found(name, homes), (path, name)

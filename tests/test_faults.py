@@ -208,11 +208,13 @@ def test_the_page_is_made_of_the_results(bench, tmp_path, monkeypatch):
 
 
 DRAWING = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from fastcannon.report.book import Book
 
 if __name__ == "__main__":
+    # Ignored in programs that a script starts in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with Book(None, Path(sys.argv[1])) as book:
         for number in range(16):
             book.figure(f"figure-{number}", "", "", time.sleep, 1.0)

@@ -1,6 +1,7 @@
 """Training kernels: moments, scatter, folds and the L1 penalty."""
 
 import numpy as np
+import pytest
 from gradients import gradient_of
 
 from fastcannon.kernels import folds, lasso, least_squares, scatter
@@ -162,6 +163,22 @@ def test_start_scatter_finds_its_way_in_pixels_far_from_the_model():
     # Three Newton steps: measured 5e-8 in all pixels but one, which is at 1e-3.
     away = np.sort(abs(s2 - expected) / np.maximum(expected, 1e-30))
     assert away[-3] < 1e-6 and away[-1] < 1e-2
+
+
+@pytest.mark.parametrize("weight", [1e-20, 1e-12, 1e8, 1e30])
+def test_start_scatter_stands_absurd_weights(weight):
+    # Their powers underflow or overflow in single precision.
+    rng = np.random.default_rng(0)
+    flux = rng.standard_normal((2, 60)).astype(np.float32)
+    ivar = np.full((2, 60), weight, dtype=np.float32)
+    ivar[1, ::2] *= 1e-8
+    model = np.zeros(flux.shape)
+    with np.errstate(over="ignore"):  # that of NumPy, where kernels are not compiled
+        s2 = calls.start_scatter(flux, ivar, model)
+    expected = reference.start_scatter(flux.astype(float), ivar.astype(float), model)
+    if weight < 1e30:  # there the grid is too coarse, it is but a start
+        np.testing.assert_allclose(s2, expected, rtol=1e-4)
+    assert ((s2 >= 0) & (s2 < 2)).all()
 
 
 def test_start_scatter_keeps_the_deepest_of_two_minima():

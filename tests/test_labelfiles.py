@@ -59,3 +59,10 @@ def test_damaged_labels_are_not_used(tmp_path, cut):
 def test_a_column_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FileFormatError, match="logg"):
         read_columns(write_parts(tmp_path), ("teff", "logg"))
+
+
+def test_labels_without_a_status_are_refused(tmp_path):
+    path = tmp_path / "part-0.fits"
+    fitsfiles.write_table(path, Table({"id": ["s0"], "teff": [1.0]}), LABELS)
+    with pytest.raises(FileFormatError, match=r"part-0\.fits.*status"):
+        read_rows([path], np.array([0, 1]), np.array([0]))

@@ -97,8 +97,7 @@ def spectra(model: CannonModel, packed: PackedSurvey, rows, labels) -> Spectra:
     Raises
     ------
     InputError
-        The flux is not normalised and the model does not know how to, or rows, labels
-        and pixels do not go together.
+        Rows and labels do not go together; see also `preparation.Preparation`.
     """
     labels = _checked(model, rows, labels)
     flux, ivar = Preparation(model, packed)(*packed.read(rows))

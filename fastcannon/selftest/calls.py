@@ -25,10 +25,7 @@ from ..kernels import (
     stream,
     weights,
 )
-
-# Of training: where the scatter of a pixel is looked for, and Newton steps from there.
-GRID = np.append(0.0, np.geomspace(1e-4, 4.0, 9)).astype(np.float32)
-NEWTON_STEPS = 3
+from ..training import SCATTER_GRID, SCATTER_STEPS
 
 
 def label_vectors(x, exponents):
@@ -64,8 +61,9 @@ def scatter_sums(flux, ivar, s2, model):
 def start_scatter(flux, ivar, model):
     """Scatter s2 (P,) of the deepest minimum, in single precision."""
     s2 = np.empty(len(flux))
-    work = np.empty(len(GRID))
-    scatter.start_scatter(flux, ivar, model, GRID, NEWTON_STEPS, work, s2)
+    work = np.empty(len(SCATTER_GRID))
+    given = flux, ivar, model, SCATTER_GRID, SCATTER_STEPS
+    scatter.start_scatter(*given, work, s2)
     return s2
 
 
