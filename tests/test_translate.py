@@ -9,7 +9,8 @@ from astropy.io import fits
 from astropy.table import Table, vstack
 from translate_examples import INPUTS, NOISE, OUTPUTS, SMALL, draw_stars
 
-from fastcannon.errors import FileFormatError, InputError
+from fastcannon.errors import FastcannonError, FileFormatError, InputError
+from fastcannon.fitsfiles import table_to_hdu, write_hdus
 from fastcannon.spread import robust_sigma
 from fastcannon.translate import Settings, Translator
 from fastcannon.translate.fitting import _stars, make_folds, read_sample
@@ -238,13 +239,75 @@ def test_a_foreign_file_is_refused(tmp_path):
 
 @pytest.mark.parametrize("lost", ["WEIGHT2", "SMOOTH", "PAIRSIN", "BIAS0"])
 def test_a_file_that_lacks_a_part_is_refused(path, tmp_path, lost):
-    from fastcannon.fitsfiles import write_hdus
-
     with fits.open(path) as hdus:
         kept = [hdu.copy() for hdu in hdus if hdu.name != lost]
     write_hdus(tmp_path / "less.fits", kept, "Translator", 1)
     with pytest.raises(FileFormatError, match="incomplete"):
         Translator.read(tmp_path / "less.fits")
+
+
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("SKIP", lambda values: values[:, :1]),
+        ("SMOOTH", lambda values: values[:-1]),
+        ("LINEAR", lambda values: values[..., None]),
+        ("SCORES", lambda values: values[:, 1:]),
+        ("REFER", lambda values: values * np.nan),
+        ("HISTORY", lambda values: values[:, 0]),
+        ("BIAS0", lambda values: values[:, :, :-1]),
+        ("WEIGHT1", lambda values: values * np.inf),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(path, tmp_path, name, change):
+    with fits.open(path) as hdus:
+        kept = [hdu.copy() for hdu in hdus]
+    number = [hdu.name for hdu in kept].index(name)
+    kept[number] = fits.ImageHDU(change(kept[number].data), name=name)
+    write_hdus(tmp_path / "other.fits", kept, "Translator", 1)
+    with pytest.raises(FileFormatError, match=name):
+        Translator.read(tmp_path / "other.fits")
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [("LIMIT", "far"), ("NSTARS", 0.5), ("NLEFT", -1), ("NSTARS", True), ("SEED", "x")],
+)
+def test_keywords_that_cannot_be_are_refused(path, tmp_path, name, value):
+    with fits.open(path) as hdus:
+        kept = [hdu.copy() for hdu in hdus]
+    kept[0].header[name] = value
+    write_hdus(tmp_path / "other.fits", kept, "Translator", 1)
+    with pytest.raises(FastcannonError, match=name.lower() if name == "SEED" else name):
+        Translator.read(tmp_path / "other.fits")
+
+
+@pytest.mark.parametrize(
+    "table, column, change",
+    [
+        ("SUMMARY", "blend", None),
+        ("SUMMARY", "networks", "text"),
+        ("SUMMARY", "output", "another"),
+        ("INPUTS", "scale", 0.0),
+        ("INPUTS", "centre", np.nan),
+        ("OUTPUTS", "floor_true", np.inf),
+        ("OUTPUTS", "share", "half"),
+        ("OUTPUTS", "start", 7),
+    ],
+)
+def test_tables_that_do_not_fit_are_refused(path, tmp_path, table, column, change):
+    with fits.open(path) as hdus:
+        kept = [hdu.copy() for hdu in hdus]
+    number = [hdu.name for hdu in kept].index(table)
+    found = Table(kept[number].data)
+    if change is None:
+        found.remove_column(column)
+    else:
+        found[column] = [change] * len(found)
+    kept[number] = table_to_hdu(found, table)
+    write_hdus(tmp_path / "other.fits", kept, "Translator", 1)
+    with pytest.raises(FileFormatError, match=column):
+        Translator.read(tmp_path / "other.fits")
 
 
 def test_velocity_offset_and_trend_are_recovered():

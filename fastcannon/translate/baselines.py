@@ -26,6 +26,11 @@ class Baseline(NamedTuple):
     held: np.ndarray
 
 
+def term_count(n_inputs):
+    """Return T, the number of terms of F inputs: 1 + F + F (F + 1) / 2."""
+    return 1 + n_inputs + n_inputs * (n_inputs + 1) // 2
+
+
 def term_values(x):
     """Return the constant, linear and quadratic terms of inputs.
 
@@ -36,7 +41,7 @@ def term_values(x):
     Returns
     -------
     (N, T) array
-        T = 1 + F + F (F + 1) / 2.
+        See `term_count`.
     """
     squares = [x[:, i] * x[:, j] for i, j in _pairs(x.shape[1])]
     return np.column_stack([np.ones(len(x), x.dtype), x, *squares])

@@ -13,6 +13,7 @@ from astropy.table import Table
 
 from ..errors import FileFormatError
 from ..fitsfiles import hdu_to_table, open_verified, table_to_hdu, write_hdus
+from .baselines import KINDS, term_count
 from .mapping import Map
 from .network import Dense, layer_shapes
 from .quality import BINS, Extent, pairs
@@ -21,6 +22,8 @@ from .trained import Side, Trained
 
 KIND = "Translator"
 VERSION = 1
+_SCATTERS = (*KINDS, "networks", "blend", "bias", "share", "floor")
+_ERRORS_OF = ("true", "measured")
 _ARRAYS = ("SKIP", "SMOOTH", "LINEAR", "SCORES", "REFER", "HISTORY")
 
 
@@ -37,7 +40,7 @@ def write_translator(translator, path):
     outputs = _side_table(trained.outputs)
     outputs["start"] = np.array(translator.starts, dtype=np.int64)
     outputs["share"] = trained.map.share
-    for number, kind in enumerate(("true", "measured")):
+    for number, kind in enumerate(_ERRORS_OF):
         outputs[f"floor_{kind}"] = trained.floor[number]
         outputs[f"factor_{kind}"] = trained.factor[number]
     tables = {
@@ -101,6 +104,8 @@ def _blank(cls, header, tables):
     values = {field.name: _plain(row[field.name]) for field in fields(Settings)}
     inputs, outputs = tables["INPUTS"], tables["OUTPUTS"]
     names = [str(name) for name in inputs["name"]]
+    if not (outputs["start"] < len(names)).all():
+        raise ValueError(f"start is beyond the {len(names)} inputs")
     starts = {
         str(name): names[start] if start >= 0 else None
         for name, start in zip(outputs["name"], outputs["start"], strict=True)
@@ -122,50 +127,100 @@ def _plain(value):
 
 
 def _trained(translator, header, tables, images):
-    outputs = tables["OUTPUTS"]
-    skip, smooth, linear, scores, reference, history = (
-        images[name] for name in _ARRAYS
+    outputs, count = tables["OUTPUTS"], len(translator.outputs)
+    side_in = _side(tables["INPUTS"], images.get("PAIRSIN"))
+    side_out = _side(outputs, images.get("PAIRSOUT"))
+    trained_map = Map(
+        _layers(translator, images),
+        _image(images, "SKIP", (len(translator.inputs), count)),
+        _image(images, "SMOOTH", (term_count(len(translator.inputs)), count)),
+        _image(images, "LINEAR", (term_count(len(translator.inputs)), count)),
+        _numbers(outputs, "share"),
     )
+    floor, factor = (
+        np.array([_numbers(outputs, f"{name}_{kind}") for kind in _ERRORS_OF])
+        for name in ("floor", "factor")
+    )
+    return Trained(
+        side_in,
+        side_out,
+        trained_map,
+        floor,
+        factor,
+        _image(images, "SCORES", (None, count)),
+        _image(images, "REFER", (None, len(translator.inputs))),
+        _card(header, "LIMIT", (float, int)),
+        translator.settings.smooth_far,
+        # NaN of networks that were done before the others.
+        _shaped(images, "HISTORY", (None, 2, translator.ensemble)),
+        _summary(tables["SUMMARY"], side_out),
+        _card(header, "NSTARS", int),
+        _card(header, "NLEFT", int),
+    )
+
+
+def _layers(translator, images):
     shapes = layer_shapes(
         len(translator.inputs),
         len(translator.outputs),
         translator.settings.width,
         translator.settings.doublings,
     )
-    layers = tuple(
+    return tuple(
         Dense(
-            _shaped(images, f"WEIGHT{number}", (translator.ensemble, *shape)),
-            _shaped(images, f"BIAS{number}", (translator.ensemble, 1, shape[1])),
+            _image(images, f"WEIGHT{number}", (translator.ensemble, *shape)),
+            _image(images, f"BIAS{number}", (translator.ensemble, 1, shape[1])),
         )
         for number, shape in enumerate(shapes)
     )
-    floor, factor = (
-        np.array([outputs[f"{name}_{kind}"] for kind in ("true", "measured")])
-        for name in ("floor", "factor")
-    )
-    share = np.array(outputs["share"])
-    return Trained(
-        _side(tables["INPUTS"], images.get("PAIRSIN")),
-        _side(outputs, images.get("PAIRSOUT")),
-        Map(layers, skip, smooth, linear, share),
-        floor,
-        factor,
-        scores,
-        reference,
-        header["LIMIT"],
-        translator.settings.smooth_far,
-        history,
-        tables["SUMMARY"],
-        header["NSTARS"],
-        header["NLEFT"],
-    )
+
+
+def _card(header, name, kind):
+    """Return the value of a keyword, a number of this kind and not below zero."""
+    value = header[name]
+    if isinstance(value, bool) or not isinstance(value, kind) or not value >= 0:
+        raise ValueError(f"{name} is {value!r}")
+    return value
+
+
+def _image(images, name, shape):
+    """Return an image of this shape and finite numbers, or raise ValueError."""
+    return _finite(_shaped(images, name, shape), name)
 
 
 def _shaped(images, name, shape):
-    """Return an image of this shape, or raise ValueError."""
-    if images[name].shape != shape:
-        raise ValueError(f"{name} has shape {images[name].shape}, not {shape}")
+    """Return an image of this shape, None for any number, or raise ValueError."""
+    found = images[name].shape
+    if len(found) != len(shape) or any(
+        wanted not in (None, n) for n, wanted in zip(found, shape, strict=True)
+    ):
+        raise ValueError(f"{name} has shape {found}, not {shape}")
     return images[name]
+
+
+def _numbers(table, name):
+    """Return a column as (S,) finite numbers, or raise ValueError."""
+    values = np.asarray(table[name])
+    if values.ndim != 1 or values.dtype.kind not in "fiu":
+        raise ValueError(f"{name} holds no numbers")
+    return _finite(values.astype(np.float64), name)
+
+
+def _finite(values, name):
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds values that are not finite")
+    return values
+
+
+def _summary(table, side):
+    """Return the table of scatters, or raise ValueError or KeyError."""
+    if tuple(map(str, table["output"])) != side.names:
+        raise ValueError("output of SUMMARY and name of OUTPUTS are not the same")
+    if table["unit"].dtype.kind not in "US":
+        raise ValueError("unit of SUMMARY is no text")
+    for name in _SCATTERS:
+        _numbers(table, name)
+    return table
 
 
 def _side(table, occupied):
@@ -178,8 +233,9 @@ def _side(table, occupied):
         tuple(str(text) for text in table[name]) for name in ("name", "units", "errors")
     )
     centre, scale, typical, low, high = (
-        np.array(table[name], dtype=np.float64)
-        for name in ("centre", "scale", "typical", "low", "high")
+        _numbers(table, name) for name in ("centre", "scale", "typical", "low", "high")
     )
+    if not (scale > 0).all():
+        raise ValueError("scale holds values that are not positive")
     extent = Extent(low, high, occupied > 0)
     return Side(names, units, centre, scale, errors, typical, extent)
