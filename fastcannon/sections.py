@@ -127,7 +127,11 @@ class Section:
             if required and name not in self.content:
                 self.note(name, "is missing; expected a path")
             return None
-        return self.folder / Path(value).expanduser()
+        try:
+            return self.folder / Path(value).expanduser()
+        except RuntimeError:  # ~ of nobody
+            self.note(name, f"is {_shown(value)}; there is no such home folder")
+            return None
 
     def close(self):
         """Note every key that was never asked for."""

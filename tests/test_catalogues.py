@@ -1,5 +1,7 @@
 """What the catalogues of all surveys share: blanks, masks and elements of columns."""
 
+import gzip
+
 import fitsio
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from fastcannon import surveys
 from fastcannon.errors import FileFormatError, InputError
 from fastcannon.surveys import galah
 from fastcannon.surveys.catalogues import read_columns
+from fastcannon.translate import tables
 
 ROWS = 5
 CANDIDATES = {"name": ("NAME",), "value": ("LOG", "VECTOR[1]"), "other": ("X", "LOG")}
@@ -117,6 +120,28 @@ def test_lists_of_a_damaged_length_take_no_memory(tmp_path):
     expected = r"a\.fits, HDU 1, column TEFF: lists of any length"
     with pytest.raises(FileFormatError, match=expected):
         read_columns(path, {"teff": ("TEFF",)}, [])
+
+
+@pytest.mark.parametrize("rows", [10**6, 2**32])
+def test_rows_that_are_only_announced_take_no_memory(tmp_path, rows):
+    path = write(tmp_path / "a.fits", NAME=["a"] * ROWS, LOG=np.full(ROWS, 5000.0))
+    content = path.read_bytes()
+    card = f"NAXIS2  = {ROWS:>20}".encode()
+    assert content.count(card) == 1
+    path.write_bytes(content.replace(card, f"NAXIS2  = {rows:>20}".encode()))
+    announced = rf"a\.fits.*: {rows:,} rows of \d+ bytes are announced"
+    with pytest.raises(FileFormatError, match=announced):
+        read_columns(path, {"value": ("LOG",)}, [])
+    with pytest.raises(FileFormatError, match=announced):
+        tables.open_table(path)
+
+
+def test_a_compressed_catalogue_is_read(tmp_path):
+    path = write(tmp_path / "a.fits", NAME=["a"] * ROWS, LOG=np.full(ROWS, 5000.0))
+    packed = tmp_path / "a.fits.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    found = read_columns(packed, {"value": ("LOG",)}, [])
+    np.testing.assert_array_equal(found.numbers("value"), 5000.0)
 
 
 def test_numbers_too_large_for_a_catalogue(tmp_path):

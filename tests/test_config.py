@@ -234,6 +234,12 @@ def test_empty_globs_are_an_error_when_listed(tmp_path, stand_ins):
     assert "'none'" in said and "'a.fits'" not in said
 
 
+def test_the_home_folder_of_nobody_is_a_mistake(tmp_path, stand_ins):
+    text = MINIMAL.replace('"run"', '"~nobody-of-this-name/run"')
+    with pytest.raises(InputError, match=r"output\.folder: is .*no such home folder"):
+        read(tmp_path, text)
+
+
 # ---- the example
 
 

@@ -29,6 +29,7 @@ ALLOWED_CODES = {0, 1, 2, 3, 130}
 ONCE = {
     "labels": ["fb40ff02beffffff", "53ffffff0000000000000000"],
     "packed": ["4c4c4c4c4c9f4c4c4c4c4c4c4c4c4c4c4c01000000000000004c4c4cb32ab3bb"],
+    "allstar": ["5b040000484801a148bf"],
     "translator": ["2bf93a4000a93f0a"],
     "partition": ["fdfdfdfdfdfdfdfdfdfddd00fd00fdfd"],
 }

@@ -21,10 +21,10 @@ import numpy as np
 
 from ..errors import FileFormatError, InputError
 from ..fitsimages import read_hdus
+from ..fitstables import check_rows, fits_reason, refuse_lists
 from .apogee_catalogue import read_catalogue
 from .base import LARGEST, Group, Refused, Row
 from .bitmasks import APOGEE_PIXMASK, ASPCAPFLAG, EXTRATARG, STARFLAG, unsigned
-from .catalogues import fits_reason, refuse_lists
 
 __all__ = [
     "CUTS",
@@ -303,6 +303,7 @@ def _catalogue_row(path):
                 return {}
             names = {"TELESCOPE", "FIELD", "APOGEE_ID"} & set(file[4].get_colnames())
             refuse_lists(file[4], names, f"{path}, HDU 4")
+            check_rows(file[4], f"{path}, HDU 4")
             return {name: str(file[4][name][0]).strip() for name in names}
     except FileFormatError:
         raise

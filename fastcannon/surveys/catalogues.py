@@ -12,6 +12,7 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 
 from ..errors import FileFormatError, InputError
+from ..fitstables import check_rows, fits_reason, refuse_lists
 
 _COLUMN = re.compile(r"(10\*\*)?([\w-]+)(?:\[(\d+)\])?")
 _MISSING_TEXT = ("", "none", "null", "nan", "n/a")
@@ -170,6 +171,7 @@ def read_columns(path, candidates, needed, given=None):
             found = _find(where, file[1].get_rec_dtype()[0], candidates, needed)
             names = sorted({source.name for source in found.values()})
             refuse_lists(file[1], names, where)
+            check_rows(file[1], where)
             return Columns(where, file[1].read(columns=names), found)
     except (FileFormatError, InputError):
         raise
@@ -252,33 +254,3 @@ def _texts(values):
     """Return text without blanks at its ends; "" where masked or a word for none."""
     values = np.char.strip(np.ma.filled(values.astype("U"), ""))
     return np.where(np.isin(np.char.lower(values), _MISSING_TEXT), "", values)
-
-
-def refuse_lists(hdu, names, where):
-    """Refuse columns with lists in their rows: a damaged length takes all memory.
-
-    Parameters
-    ----------
-    hdu : fitsio.TableHDU
-    names : collection of str
-        Columns that will be read.
-    where : str
-        File and HDU, for the error.
-
-    Raises
-    ------
-    FileFormatError
-    """
-    types, _, has_lists = hdu.get_rec_dtype()
-    for name, a_list in zip(types.names, has_lists, strict=True):
-        if a_list and name in names:
-            raise FileFormatError(
-                f"{where}, column {name}: lists of any length, expected a number, a "
-                "text or an array; the file may be damaged, fetch it again"
-            )
-
-
-def fits_reason(error):
-    """Return what went wrong, without the list of calls that CFITSIO adds."""
-    found = re.search(r"FITSIO status = \d+: (.+)", str(error))
-    return found[1] if found else " ".join(str(error).split())

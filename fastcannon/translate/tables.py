@@ -15,6 +15,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table, vstack
 
 from ..errors import FileFormatError, InputError
+from ..fitstables import check_rows
 from ..usertables import read_any
 
 FITS, PARQUET, OTHER = "FITS", "Parquet", "other"
@@ -230,6 +231,7 @@ def _usable(name, column):
 def _fits_part(path):
     with fitsio.FITS(str(path)) as file:
         hdu = _first_table(path, file)
+        check_rows(hdu, str(path))
         types, _, variable = hdu.get_rec_dtype()
         rows = hdu.get_nrows()
     names = [
