@@ -5,30 +5,30 @@ import re
 
 from .errors import FileFormatError
 
-_DEFLATE = 1032  # bytes that one byte of a .gz file can become
+_DEFLATE = 1032  # bytes that one byte of a compressed file can become
 
 
-def check_rows(hdu, where):
+def check_rows(hdu):
     """Refuse a table whose header announces more rows than its file has bytes for.
 
     Parameters
     ----------
     hdu : fitsio.TableHDU
-    where : str
-        File and HDU, for the error.
 
     Raises
     ------
     FileFormatError
     """
-    path = hdu.get_filename()
-    there = os.path.getsize(path) * (_DEFLATE if path.endswith(".gz") else 1)
-    header = hdu.read_header()
+    path, header = hdu.get_filename(), hdu.read_header()
+    with open(path, "rb") as file:
+        is_plain = file.read(6) == b"SIMPLE"  # CFITSIO also reads compressed files
+    most = os.path.getsize(path) * (1 if is_plain else _DEFLATE)
     rows, width = header["NAXIS2"], header["NAXIS1"]
-    if rows * width > there:
+    if rows * width > most:
         raise FileFormatError(
-            f"{where}: {rows:,} rows of {width:,} bytes are announced and the file has "
-            f"{there:,}; it may be damaged or cut short, fetch it again"
+            f"{path}, HDU {hdu.get_extnum()}: {rows:,} rows of {width:,} bytes are "
+            f"announced and the file can hold {most:,} bytes; it may be damaged or cut "
+            "short, fetch it again"
         )
 
 

@@ -278,7 +278,7 @@ def test_keywords_that_cannot_be_are_refused(path, tmp_path, name, value):
         kept = [hdu.copy() for hdu in hdus]
     kept[0].header[name] = value
     write_hdus(tmp_path / "other.fits", kept, "Translator", 1)
-    with pytest.raises(FastcannonError, match=name.lower() if name == "SEED" else name):
+    with pytest.raises(FastcannonError, match=f"(?i){name}"):
         Translator.read(tmp_path / "other.fits")
 
 

@@ -303,7 +303,7 @@ def _catalogue_row(path):
                 return {}
             names = {"TELESCOPE", "FIELD", "APOGEE_ID"} & set(file[4].get_colnames())
             refuse_lists(file[4], names, f"{path}, HDU 4")
-            check_rows(file[4], f"{path}, HDU 4")
+            check_rows(file[4])
             return {name: str(file[4][name][0]).strip() for name in names}
     except FileFormatError:
         raise

@@ -171,7 +171,7 @@ def read_columns(path, candidates, needed, given=None):
             found = _find(where, file[1].get_rec_dtype()[0], candidates, needed)
             names = sorted({source.name for source in found.values()})
             refuse_lists(file[1], names, where)
-            check_rows(file[1], where)
+            check_rows(file[1])
             return Columns(where, file[1].read(columns=names), found)
     except (FileFormatError, InputError):
         raise

@@ -231,7 +231,7 @@ def _usable(name, column):
 def _fits_part(path):
     with fitsio.FITS(str(path)) as file:
         hdu = _first_table(path, file)
-        check_rows(hdu, str(path))
+        check_rows(hdu)
         types, _, variable = hdu.get_rec_dtype()
         rows = hdu.get_nrows()
     names = [
