@@ -195,43 +195,34 @@ def _overwrite(path):
 # ---- lost workers
 
 
-def lose_workers(command, out, rounds, chance):
-    """Kill worker processes of a command while it goes on.
+def lose_workers(command, out, chance):
+    """Kill worker processes of a command while it goes on, as many as a task bears.
 
     Parameters
     ----------
     command : fault_ground.Command
     out : Path
-        Beginning of the names of folders.
-    rounds : int
-        How often the command is run, to lose as many workers each time as a task may.
     chance : random.Random
 
     Returns
     -------
     Check
     """
-    total, same, errors = 0, True, ""
-    for number in range(rounds):
-        folder = out.with_name(f"{out.name}-{number}")
-        process = start(command.prepare(folder))
-        killed, end = 0, time.monotonic() + 10 * command.seconds
-        while killed < BORNE and process.poll() is None and time.monotonic() < end:
-            time.sleep(chance.uniform(0.1, 0.7) * command.seconds / BORNE)
-            workers = children(process.pid)
-            if workers:
-                os.kill(chance.choice(workers), 9)
-                killed += 1
-        total += killed
-        good, said = as_undisturbed(process, folder, command)
-        same, errors = same and good, errors + said
-    return Check(f"{total} workers of {command.name} killed", same, errors[-300:])
+    process = start(command.prepare(out))
+    killed, end = 0, time.monotonic() + 10 * command.seconds
+    while killed < BORNE and process.poll() is None and time.monotonic() < end:
+        time.sleep(chance.uniform(0.1, 0.7) * command.seconds / BORNE)
+        workers = children(process.pid)
+        if workers:
+            os.kill(chance.choice(workers), 9)
+            killed += 1
+    _, said = process.communicate()
+    same = process.returncode in DONE and contents(out) == command.expected
+    return Check(f"{killed} workers of {command.name} killed", same, said[-300:])
 
 
-def lose_dask_workers(ground, command, out, rounds, chance):
+def lose_dask_workers(ground, command, out, chance):
     """Kill workers of a Dask cluster that a run works on; their nannies start others.
-
-    Arguments as in `lose_workers`.
 
     Returns
     -------
@@ -240,33 +231,23 @@ def lose_dask_workers(ground, command, out, rounds, chance):
     from distributed import LocalCluster
 
     options = {"threads_per_worker": 1, "dashboard_address": ":0", "silence_logs": 50}
-    total, same, errors = 0, True, ""
-    for number in range(rounds):
-        folder = out.with_name(f"{out.name}-{number}")
-        with LocalCluster(n_workers=2, processes=True, **options) as cluster:
-            arguments = ["run", ground.configuration(folder), "-q"]
-            process = start([*arguments, "--scheduler", cluster.scheduler_address])
-            killed = 0
-            while killed < BORNE and process.poll() is None:
-                time.sleep(chance.uniform(0.1, 0.7) * command.seconds / BORNE)
-                # Not while one starts: its nanny would give up.
-                there = cluster.scheduler.workers
-                pids = [
-                    n.pid for n in cluster.workers.values() if n.worker_address in there
-                ]
-                if len(pids) == 2 and process.poll() is None:
-                    os.kill(chance.choice(pids), 9)
-                    killed += 1
-            good, said = as_undisturbed(process, folder, command)
-        total += killed
-        same, errors = same and good, errors + said
-    return Check(f"{total} Dask workers of run killed", same, errors[-300:])
-
-
-def as_undisturbed(process, out, command):
-    """Wait for a command; tell whether it ended as undisturbed, and what it said."""
-    _, said = process.communicate()
-    return process.returncode in DONE and contents(out) == command.expected, said
+    with LocalCluster(n_workers=2, processes=True, **options) as cluster:
+        arguments = ["run", ground.configuration(out), "-q"]
+        process = start([*arguments, "--scheduler", cluster.scheduler_address])
+        killed = 0
+        while killed < BORNE and process.poll() is None:
+            time.sleep(chance.uniform(0.1, 0.7) * command.seconds / BORNE)
+            # Not while one starts: its nanny would give up.
+            there = cluster.scheduler.workers
+            pids = [
+                n.pid for n in cluster.workers.values() if n.worker_address in there
+            ]
+            if len(pids) == 2 and process.poll() is None:
+                os.kill(chance.choice(pids), 9)
+                killed += 1
+        _, said = process.communicate()
+    same = process.returncode in DONE and contents(out) == command.expected
+    return Check(f"{killed} Dask workers of run killed", same, said[-300:])
 
 
 def start(arguments):

@@ -95,9 +95,11 @@ def all_faults(folder, options, found):
     checks = changes(ground, model, folder / "changes")
     translator = single["translator"]
     checks += two_at_once(ground, run, translator, folder / "two")
-    checks.append(lose_workers(run, folder / "lost", ROUNDS, chance))
-    checks.append(lose_workers(commands["pack"], folder / "lost-pack", 1, chance))
-    checks.append(lose_dask_workers(ground, run, folder / "dask", ROUNDS, chance))
+    checks.append(lose_workers(commands["pack"], folder / "lost-pack", chance))
+    for number in range(ROUNDS):
+        checks.append(lose_workers(run, folder / f"lost-{number}", chance))
+        lost = ground, run, folder / f"dask-{number}"
+        checks.append(lose_dask_workers(*lost, chance))
     found["checks"] = [one._asdict() for one in checks]
     tell("checks", *(one for one in checks if not one.well))
     found["mounted"] = can_mount(folder / "disk")

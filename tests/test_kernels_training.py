@@ -165,8 +165,12 @@ def test_start_scatter_finds_its_way_in_pixels_far_from_the_model():
     assert away[-3] < 1e-6 and away[-1] < 1e-2
 
 
-@pytest.mark.parametrize("weight", [1e-20, 1e-12, 1e8, 1e30])
-def test_start_scatter_stands_absurd_weights(weight):
+@pytest.mark.parametrize(
+    "weight, tolerance",
+    # With the last the grid is too coarse for more than a start.
+    [(1e-20, 1e-4), (1e-12, 1e-4), (1e8, 1e-4), (1e30, np.inf)],
+)
+def test_start_scatter_stands_absurd_weights(weight, tolerance):
     # Their powers underflow or overflow in single precision.
     rng = np.random.default_rng(0)
     flux = rng.standard_normal((2, 60)).astype(np.float32)
@@ -176,8 +180,7 @@ def test_start_scatter_stands_absurd_weights(weight):
     with np.errstate(over="ignore"):  # that of NumPy, where kernels are not compiled
         s2 = calls.start_scatter(flux, ivar, model)
     expected = reference.start_scatter(flux.astype(float), ivar.astype(float), model)
-    if weight < 1e30:  # there the grid is too coarse, it is but a start
-        np.testing.assert_allclose(s2, expected, rtol=1e-4)
+    assert (abs(s2 - expected) <= tolerance * expected).all()
     assert ((s2 >= 0) & (s2 < 2)).all()
 
 
