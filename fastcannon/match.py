@@ -434,9 +434,12 @@ def _check_values(survey, labels):
     for column in columns:
         if column not in survey.table.colnames or not len(survey.table):
             continue  # the cut itself says so
-        values = np.ma.filled(np.ma.asarray(survey.table[column]), -1)
-        none = values == -1 if values.dtype.kind in "iu" else ~np.isfinite(values)
-        if np.all(none):
+        values = get_column(survey.table, column, survey.name)
+        if values.dtype.kind not in "fiub":
+            continue  # likewise
+        # A whole number that is unknown is -1.
+        known = values != -1 if values.dtype.kind in "iu" else np.isfinite(values)
+        if not np.ma.filled(known, False).any():
             kind = "labels.names" if column in labels else survey.where
             raise InputError(
                 f"{survey.name}: the catalogue has no value of {column}: leave it out "

@@ -447,3 +447,18 @@ def test_columns_without_any_value_are_said():
         InputError, match=r"b: .* no value of flag: leave it out of cuts"
     ):
         training_table(a, Catalogue("b", bare, cuts, {}), ["teff"])
+
+
+def test_a_column_with_every_value_masked_has_none(surveys):
+    apogee, galah = surveys
+    galah.table["teff"] = MaskedColumn(galah.table["teff"], mask=True)
+    with pytest.raises(InputError, match=r"galah: .* no value of teff"):
+        training_table(apogee, galah)
+
+
+@pytest.mark.parametrize("kind", [object, str])
+def test_labels_that_are_no_numbers_are_refused(surveys, kind):
+    apogee, galah = surveys
+    galah.table["teff"] = galah.table["teff"].astype(kind)
+    with pytest.raises(InputError, match=r"labels\.teff: .* one number per row"):
+        training_table(apogee, galah)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy.io import fits
+from pyarrow import parquet
 from small_run import PART, contents, copied, go, load, small_parts, write
 
 from fastcannon import CannonModel, scheduler
@@ -67,7 +68,8 @@ def test_what_is_damaged_or_gone_is_made_again(done, tmp_path):
     labels = folder / "labels"
     (labels / "apogee-on-galah" / "part-00001.fits").unlink()
     damage(labels / "galah-on-galah" / "part-00000.fits", 9000)
-    damage(folder / "catalogues" / "apogee-scaled" / "galah-00001.parquet", 3200)
+    partition = folder / "catalogues" / "apogee-scaled" / "galah-00001.parquet"
+    damage(partition, place_of_values(partition))
     damage(folder / "models" / "galah-on-apogee.fits", 200_000)
     damage(folder / "validation" / "apogee-on-apogee.fits", 6000)
     cut_short(folder / "stars" / "apogee" / "part-00002.fits")
@@ -88,6 +90,13 @@ def damage(path, place):
     assert place < len(content)
     content[place] ^= 0xFF
     path.write_bytes(content)
+
+
+def place_of_values(path):
+    """Return a place within a page; what lies between pages, nobody reads."""
+    column = parquet.ParquetFile(path).metadata.row_group(0).column(0)
+    end = column.dictionary_page_offset + column.total_compressed_size
+    return (column.data_page_offset + end) // 2
 
 
 def cut_short(path):
