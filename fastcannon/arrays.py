@@ -160,9 +160,7 @@ def label_array(labels, names):
                 f"it has {', '.join(columns)}"
             )
         labels = np.ma.column_stack([_column(labels[name], name) for name in names])
-    if np.ma.isMaskedArray(labels):
-        labels = labels.astype(np.float64).filled(np.nan)
-    labels = np.asarray(labels)
+    labels = labels if np.ma.isMaskedArray(labels) else np.asarray(labels)
     if labels.dtype.kind not in "fiu":
         raise InputError(f"labels have type {labels.dtype}; expected real numbers")
     if labels.ndim != 2 or labels.shape[1] != len(names):
@@ -170,7 +168,7 @@ def label_array(labels, names):
             f"labels have shape {labels.shape}; expected (stars, {len(names)}) "
             f"for the labels {', '.join(names)}"
         )
-    return np.ascontiguousarray(labels, dtype=np.float64)
+    return np.ascontiguousarray(np.ma.filled(labels.astype(np.float64), np.nan))
 
 
 def _column(column, name):

@@ -219,6 +219,11 @@ def check_coefficients(theta, s2, terms):
             f"s2 has shape {s2.shape}; expected ({len(theta)},), all >= 0 "
             "(a variance; square a published scatter)"
         )
+    if (s2[np.isfinite(s2)] > LARGEST_FLUX**2).any():
+        raise InputError(
+            f"s2 holds values beyond {LARGEST_FLUX**2:.0e}, which no normalised flux "
+            "has: give inf for a pixel that is not to be used"
+        )
     if not (np.abs(theta) <= LARGEST_FLUX).all():
         raise InputError(
             f"theta holds values that are not finite, or beyond {LARGEST_FLUX:.0e}, "

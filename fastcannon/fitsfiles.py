@@ -24,6 +24,7 @@ from .fitsheaders import (
 )
 
 TABLE_VERSION = 1
+_WRITABLE = "use numbers, booleans and plain ASCII text"
 
 
 def write_hdus(path, hdus, kind, version, overwrite=True):
@@ -97,14 +98,18 @@ def table_to_hdu(table, extname):
     plain.meta.clear()
     for column in plain.itercols():
         column.unit = column.description = None
+        if column.dtype.hasobject:
+            raise InputError(
+                f"the table {extname} cannot be written as FITS: column "
+                f"{column.name!r} holds Python objects; {_WRITABLE}"
+            )
     try:
         # the filler of masked half-precision numbers is beyond them
         with np.errstate(over="ignore"):
             hdu = fits.table_to_hdu(plain)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"the table {extname} cannot be written as FITS: {error}; "
-            "use numbers, booleans and plain ASCII text"
+            f"the table {extname} cannot be written as FITS: {error}; {_WRITABLE}"
         ) from error
     hdu.name = extname
     for number, name in enumerate(plain.colnames, start=1):

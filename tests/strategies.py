@@ -66,7 +66,8 @@ def altered(draw, array, shapes=True):
 def _reshaped(array):
     """Return an array in other shapes."""
     found = [array[:0], array[:1], array[..., :-1], array[None], array.reshape(-1)]
-    return [*found, array[..., :0], np.array(1.0), array[0] if len(array) else array]
+    first = np.asarray(array[0]) if len(array) else array
+    return [*found, array[..., :0], np.array(1.0), first]
 
 
 def laid_out(array, layout):

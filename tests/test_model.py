@@ -298,6 +298,8 @@ def test_from_coefficients_refuses(model):
         build(s2=model.s2[1:])
     with pytest.raises(InputError, match="variance"):
         build(s2=-model.s2)
+    with pytest.raises(InputError, match=r"s2 holds values beyond 1e\+20"):
+        build(s2=model.s2 + 1e300)
     with pytest.raises(InputError, match=r"fiducials .* expected 3 finite"):
         build(fiducials=[1.0, 2.0])
     with pytest.raises(InputError, match=r"scales .* must be > 0"):
@@ -407,6 +409,12 @@ def test_labels_from_any_table(stars, model):
     for labels in choices:
         other = CannonModel(NAMES).train(labels, *stars.spectra)
         assert other.theta.tobytes() == model.theta.tobytes()
+
+
+def test_masked_labels_that_are_not_real_are_refused(stars):
+    labels = np.ma.masked_array(stars.labels.astype("c8"), mask=stars.labels < 0)
+    with pytest.raises(InputError, match=r"labels have type complex64.*real"):
+        CannonModel(NAMES).train(labels, *stars.spectra)
 
 
 def test_masked_labels_are_refused_in_training(stars):

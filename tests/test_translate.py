@@ -365,6 +365,13 @@ def test_importance_finds_the_input_that_matters(trained, common):
     assert found["teff_b"].unit == "K"
 
 
+def test_importance_of_a_value_beyond_single_precision_is_finite(trained, common):
+    table = common.copy()
+    table["teff_a"][0] = 1e300
+    found = trained.importance(table, stars=len(table), background=5)
+    assert np.isfinite([found[name] for name in OUTPUTS]).all()
+
+
 def test_incomplete_rows_are_left_out(common):
     table = common.copy()
     table["logg_b"][:30] = -9999

@@ -9,7 +9,7 @@ from .columns import read_columns, read_errors
 from .intervals import half_width
 from .quality import comments, flag_bits, pairs
 
-MOST = 1e4  # standard deviations
+MOST = 1e4  # standard deviations: beyond any label
 BLOCK = 1_024  # rows: activations of ten networks stay near the processor
 
 
@@ -19,8 +19,7 @@ def apply_trained(trained, table, level=0.68, threads=None):
     values = read_columns(table, inputs.names)
     missing = np.isnan(values)
     values = np.where(missing, inputs.centre, values)
-    # beyond any label; single precision would overflow
-    x = np.clip(inputs.standardise(values), -MOST, MOST)
+    x = standardised(inputs, values)
     errors, no_error = _errors(inputs, table, missing)
     away = training_distance(x, trained.reference, np.ones(x.shape[1]), threads)
     far = _far_part(away, trained)
@@ -48,6 +47,11 @@ def apply_trained(trained, table, level=0.68, threads=None):
     )
     found["translate_distance"] = away
     return found
+
+
+def standardised(inputs, values):
+    """Return inputs in standard deviations, none so far off that floats overflow."""
+    return np.clip(inputs.standardise(values), -MOST, MOST)
 
 
 def _errors(inputs, table, missing):

@@ -5,7 +5,7 @@ from astropy.table import Table
 
 from ..checks import check_names
 from ..errors import InputError, check_whole
-from .apply import apply_trained, map_values
+from .apply import apply_trained, map_values, standardised
 from .columns import check_units, read_columns
 from .fitting import fit
 from .intervals import half_width
@@ -162,7 +162,7 @@ class Translator:
         """
         trained = self._check_trained()
         values = read_columns(table, self.inputs)
-        x = trained.inputs.standardise(values[np.isfinite(values).all(axis=1)])
+        x = standardised(trained.inputs, values[np.isfinite(values).all(axis=1)])
         if len(x) < 2:
             raise InputError(
                 f"{len(x)} of {len(values)} rows have all inputs; give two or more"
