@@ -7,6 +7,7 @@ from .errors import InputError
 MOST_LABELS = 100  # results hold a matrix of this size for each spectrum
 SCATTERS = ("likelihood", "median")  # ways to find s2
 LARGEST_FLUX = 1e10  # of a coefficient, as of normalised flux
+FURTHEST = 1e4  # a training label, in widths of its distribution
 # Columns of tables of results: for each label, and for each spectrum.
 RESULT_COLUMNS = ("{}", "e_{}", "{}_inside", "{}_given")
 RESULT_NAMES = (
@@ -248,9 +249,11 @@ def percentile_scaling(labels, names):
     Raises
     ------
     InputError
-        A label is the same for (nearly) all stars.
+        A label is the same for (nearly) all stars, or absurd for one.
     """
-    low, fiducials, high = np.percentile(labels, (2.5, 50.0, 97.5), axis=0)
+    low, first, fiducials, third, high = np.percentile(
+        labels, (2.5, 25.0, 50.0, 75.0, 97.5), axis=0
+    )
     scales = high - low
     for k, name in enumerate(names):
         if not scales[k] > 0:
@@ -258,7 +261,35 @@ def percentile_scaling(labels, names):
                 f"label {name!r} is (nearly) constant over the training stars "
                 f"({labels[:, k].min()} to {labels[:, k].max()}): leave it out"
             )
+    # One absurd label among few stars is part of their 2.5 to 97.5 percentile range.
+    widths = np.where(third > first, third - first, scales)
+    check_extent(labels, names, fiducials, widths)
     return fiducials, scales
+
+
+def check_extent(labels, names, centres, widths):
+    """Refuse labels so far from the others that products of them would overflow.
+
+    Parameters
+    ----------
+    labels : (N, K) array, label units
+        Finite.
+    names : sequence of K str
+    centres, widths : (K,) arrays, label units
+
+    Raises
+    ------
+    InputError
+        A label is further than FURTHEST widths from its centre.
+    """
+    rows, which = np.nonzero(np.abs(labels - centres) > FURTHEST * widths)
+    if len(rows):
+        row, k = rows[0], which[0]
+        raise InputError(
+            f"label {names[k]!r} of row {row} is {labels[row, k]:g}, more than "
+            f"{FURTHEST:g} widths of its distribution ({widths[k]:g}) from the middle "
+            f"({centres[k]:g}): no star has it; remove this star"
+        )
 
 
 def check_independent(terms, x):

@@ -14,6 +14,7 @@ Ness et al. 2015, ApJ 808, 16 (continuum pixels, Chebyshev polynomials).
 """
 
 import warnings
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -72,8 +73,8 @@ def smooth(wavelength, flux, ivar, width, threads=None):
         Shapes or types disagree, or the width is not positive.
     """
     grid = check_wavelength(wavelength)
-    if not (np.isfinite(width) and width > 0):
-        raise InputError(f"width is {width}; a positive number in Angstrom is needed")
+    if not (isinstance(width, Real) and 0 < width < np.inf):
+        raise InputError(f"width is {width!r}; a positive number in Angstrom is needed")
     reach = width * np.sqrt(-2 * np.log(SMALLEST_WEIGHT))
 
     def divide(flux, ivar, flux_out, ivar_out):
@@ -156,8 +157,10 @@ def sines_and_cosines(
         determine its functions.
     """
     _check_order(order)
-    if not (np.isfinite(length) and length > 0):
-        raise InputError(f"length is {length}; a positive number in Angstrom is needed")
+    if not (isinstance(length, Real) and 0 < length < np.inf):
+        raise InputError(
+            f"length is {length!r}; a positive number in Angstrom is needed"
+        )
 
     def functions(grid):
         phase = 2 * np.pi / length * np.arange(1, order + 1)[:, None] * grid

@@ -9,6 +9,7 @@ from .checks import (
     SCATTERS,
     check_censors,
     check_coefficients,
+    check_extent,
     check_independent,
     check_label_names,
     check_label_values,
@@ -156,6 +157,7 @@ class CannonModel:
                     "training_labels are empty; at least one star is needed"
                 )
             model._check_labels(labels)
+            check_extent(labels, model.label_names, model.fiducials, model.scales)
             model._learn_extent(model.scale_labels(labels))
         return model
 

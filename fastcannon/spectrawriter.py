@@ -212,8 +212,11 @@ class SpectraWriter:
 
 
 def _check_images(flux, ivar, n_pixels):
-    """Raise InputError unless flux and ivar are (N, n_pixels)."""
+    """Raise InputError unless flux and ivar are real numbers, (N, n_pixels)."""
     for name, image in (("flux", flux), ("ivar", ivar)):
+        kind = np.ma.asanyarray(image).dtype
+        if kind.kind not in "fiu":
+            raise InputError(f"{name} has type {kind}; expected real numbers")
         if np.ndim(image) != 2 or np.shape(image) != (len(flux), n_pixels):
             raise InputError(
                 f"{name} has shape {np.shape(image)}; (N, P) is needed, with N the "

@@ -360,7 +360,7 @@ def test_bad_input_is_refused(change, message):
 
 def test_bad_scales_are_refused():
     spectra = np.arange(10.0), np.ones(10), np.ones(10)
-    for wrong in (0, -1, np.nan, np.inf):
+    for wrong in (0, -1, np.nan, np.inf, "2", None):
         with pytest.raises(InputError, match="width is"):
             continuum.smooth(*spectra, width=wrong)
         with pytest.raises(InputError, match="length is"):

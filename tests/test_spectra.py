@@ -164,6 +164,8 @@ def test_flux_that_is_not_normalised_is_refused_with_a_recipe(tmp_path):
         (dict(ivar=np.ones((N, P - 1))), "ivar has shape"),
         (dict(flux=np.ones((N + 1, P))), "shape"),
         (dict(flux=np.ones(P)), "flux has shape"),
+        (dict(flux=np.full((N, P), "1")), "flux has type <U1; expected real"),
+        (dict(ivar=np.ones((N, P), complex)), "ivar has type complex128"),
         (dict(wavelength=np.ones(P)), "increase"),
         (dict(wavelength=np.full(P, np.nan)), "finite"),
         (dict(wavelength=np.ones((1, P))), "wavelength has shape"),
