@@ -8,6 +8,28 @@ from .errors import BadPixelWarning, InputError
 from .kernels.gate import clean_rows, count_bad
 
 
+def real_spectra(flux, ivar):
+    """Return flux and ivar as masked arrays, of the type and shape given.
+
+    Parameters
+    ----------
+    flux, ivar : array_like
+
+    Raises
+    ------
+    InputError
+        One does not hold real numbers.
+    """
+    flux, ivar = np.ma.asanyarray(flux), np.ma.asanyarray(ivar)
+    for name, values in (("flux", flux), ("ivar", ivar)):
+        if values.dtype.kind not in "fiu":
+            raise InputError(
+                f"{name} has type {values.dtype}; "
+                "expected real numbers (float or integer)"
+            )
+    return flux, ivar
+
+
 def check_spectra(flux, ivar):
     """Refuse arrays of spectra that cannot be used, without looking at the pixels.
 
@@ -26,13 +48,7 @@ def check_spectra(flux, ivar):
     InputError
         Where shapes or types cannot be used.
     """
-    flux, ivar = np.ma.asanyarray(flux), np.ma.asanyarray(ivar)
-    for name, values in (("flux", flux), ("ivar", ivar)):
-        if values.dtype.kind not in "fiu":
-            raise InputError(
-                f"{name} has type {values.dtype}; "
-                "expected real numbers (float or integer)"
-            )
+    flux, ivar = real_spectra(flux, ivar)
     if flux.ndim != 2:
         raise InputError(
             f"flux has shape {flux.shape}; expected (stars, pixels): "

@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
 
+from .arrays import real_spectra
 from .checks import check_wavelength
 from .errors import BadPixelWarning, InputError
 from .kernels.continuum import FITTED, divide_continuum, fit_region
@@ -382,10 +383,8 @@ def _normalise(flux, ivar, n_pixels, divide, threads):
 
 def _as_rows(flux, ivar, n_pixels):
     """Return flux and ivar as (S, P) arrays, masks kept, without copying."""
-    flux, ivar = np.ma.asarray(flux), np.ma.asarray(ivar)
+    flux, ivar = real_spectra(flux, ivar)
     for name, array in (("flux", flux), ("ivar", ivar)):
-        if array.dtype.kind not in "iuf":
-            raise InputError(f"{name} has type {array.dtype}; real numbers are needed")
         if array.ndim not in (1, 2) or array.shape[-1] != n_pixels:
             raise InputError(
                 f"{name} has shape {array.shape}; (S, {n_pixels}) or ({n_pixels},) is "

@@ -20,6 +20,7 @@ import numpy as np
 from astropy.table import Table
 
 from . import continuum
+from .arrays import real_spectra
 from .checks import check_wavelength
 from .errors import FileFormatError, InputError, check_whole
 from .kernels.gate import keep_rows
@@ -168,7 +169,7 @@ class Normaliser:
     def _as_given(self, flux, ivar, threads):
         """Pass normalised spectra on: clean, float32, ivar 0 outside the regions."""
         inside = _inside(self.wavelength, self.regions)
-        flux, ivar = np.ma.asarray(flux), np.ma.asarray(ivar)
+        flux, ivar = real_spectra(flux, ivar)
         if flux.shape != ivar.shape or flux.shape[-1:] != inside.shape:
             raise InputError(
                 f"flux has shape {flux.shape}, ivar {ivar.shape}; (S, {len(inside)}) "
@@ -245,6 +246,7 @@ def first_pixels(wavelength, flux, ivar, regions, share=SHARE, stretches=STRETCH
     InputError
         Shapes disagree, or the settings cannot be used.
     """
+    wavelength = check_wavelength(wavelength)
     parts = _stretches(wavelength, regions, stretches)
     flux, ivar = _sample(flux, ivar, len(wavelength))
     flux = np.where(np.isfinite(flux) & (ivar > 0), flux, np.nan)
@@ -406,7 +408,7 @@ def _rows(n_stars):
 
 def _sample(flux, ivar, n_pixels):
     """Return some rows of the spectra in double precision, masked pixels NaN."""
-    flux, ivar = np.ma.asarray(flux), np.ma.asarray(ivar)
+    flux, ivar = real_spectra(flux, ivar)
     shape = flux.shape
     if shape != ivar.shape or len(shape) != 2 or shape[1] != n_pixels or not shape[0]:
         raise InputError(
@@ -419,9 +421,8 @@ def _sample(flux, ivar, n_pixels):
     )
 
 
-def _stretches(wavelength, regions, stretches):
+def _stretches(grid, regions, stretches):
     """Cut every region into stretches of equal length: lists of arrays of pixels."""
-    grid = check_wavelength(wavelength)
     if check_whole(stretches, "stretches") > len(grid):
         raise InputError(f"stretches is {stretches}; there are {len(grid)} pixels")
     stretches = int(stretches)

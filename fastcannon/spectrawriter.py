@@ -10,6 +10,7 @@ from astropy.io import fits
 from astropy.table import Table, vstack
 
 from . import fitsfiles, fitsheaders
+from .arrays import real_spectra
 from .atomic import atomic_path
 from .checks import check_wavelength
 from .errors import InputError
@@ -213,10 +214,8 @@ class SpectraWriter:
 
 def _check_images(flux, ivar, n_pixels):
     """Raise InputError unless flux and ivar are real numbers, (N, n_pixels)."""
+    real_spectra(flux, ivar)
     for name, image in (("flux", flux), ("ivar", ivar)):
-        kind = np.ma.asanyarray(image).dtype
-        if kind.kind not in "fiu":
-            raise InputError(f"{name} has type {kind}; expected real numbers")
         if np.ndim(image) != 2 or np.shape(image) != (len(flux), n_pixels):
             raise InputError(
                 f"{name} has shape {np.shape(image)}; (N, P) is needed, with N the "

@@ -81,7 +81,7 @@ def convert(wavelength, medium, to):
         if name not in MEDIA:
             raise InputError(f"medium is {name!r}; expected 'air' or 'vacuum'")
     if medium == to:
-        return np.asarray(wavelength, dtype=np.float64)
+        return real_array(wavelength, "wavelength")
     return vacuum_to_air(wavelength) if to == "air" else air_to_vacuum(wavelength)
 
 

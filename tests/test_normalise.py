@@ -213,7 +213,8 @@ def test_first_pixels_are_near_the_continuum_everywhere(survey):
     low, all_low = (np.quantile(a, 0.05) for a in (typical[pixels], typical))
     assert low > 0.98 and all_low < 0.8  # measured: 0.993 and 0.70
     # what a star's flux is measured in does not matter
-    again = first_pixels(survey.wavelength, flux, ivar, survey.regions, 0.06, 25)
+    grid = survey.wavelength.tolist()
+    again = first_pixels(grid, flux, ivar, survey.regions, 0.06, 25)
     assert (again != pixels).sum() <= 2
 
 
@@ -351,6 +352,13 @@ def test_choices_that_cannot_be_made(survey):
         first_pixels(survey.wavelength, flux[:0], ivar[:0], survey.regions)
     with pytest.raises(InputError, match="is needed for both"):
         first_pixels(survey.wavelength, flux, ivar[1:], survey.regions)
+    with pytest.raises(InputError, match=r"ivar has type .*U.*real numbers"):
+        first_pixels(survey.wavelength, flux, ivar.astype(str), survey.regions)
+    given_as_they_are = Normaliser(
+        survey.wavelength, np.ones(flux.shape[1], bool), survey.regions, None
+    )
+    with pytest.raises(InputError, match=r"flux has type .*S.*real numbers"):
+        given_as_they_are.apply(flux.astype(bytes), ivar)
     with pytest.raises(InputError, match="does not know its wavelength"):
         continuum_pixels(CannonModel(NAMES), survey.regions)
     with pytest.raises(InputError, match="passes is 0"):

@@ -43,6 +43,8 @@ def test_convert_by_name():
     np.testing.assert_array_equal(convert(AIR, "vacuum", "air"), vacuum_to_air(AIR))
     np.testing.assert_array_equal(convert(AIR, "air", "air"), AIR)
     assert air_to_vacuum([[5000, 6000]]).shape == (1, 2)
+    with pytest.raises(InputError, match="wavelength has type"):
+        convert(["5000"], "air", "air")
 
 
 @pytest.mark.parametrize("wrong", [1999.0, 2000.0, 0.5, -5000.0, np.nan, np.inf])
