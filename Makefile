@@ -89,6 +89,7 @@ reliability: $(READY)
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris
 	$(BIN)/python -m bench.fuzz --minutes $(MINUTES)
+	$(BIN)/python -m pytest --hypothesis-profile=long tests/test_fuzz_*.py
 
 clean:
 	rm -rf .venv .venv-oldest .venv-peers demo galaxy fuzz .coverage build dist \
