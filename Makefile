@@ -26,7 +26,7 @@ READY := .venv/installed
 KERNEL_TESTS := $(wildcard tests/test_kernels_*.py) tests/test_continuum.py
 
 .PHONY: demo test test-oldest package check docs bench bench-kernels bench-compare \
-    bench-million bench-galaxy reliability fuzz clean
+    bench-million bench-galaxy reliability trust fuzz clean
 
 demo: $(READY)
 	$(BIN)/python -m fastcannon.demo --out demo $(if $(DATA),--data "$(DATA)")
@@ -85,6 +85,9 @@ bench-galaxy: $(READY)
 
 reliability: $(READY)
 	$(BIN)/python -m bench.faults
+
+trust: $(READY)
+	$(BIN)/python -m bench.trust
 
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris

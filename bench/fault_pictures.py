@@ -58,7 +58,8 @@ def kills_figure(kills, signals):
     axes.set_yticks(range(len(steps)), steps)
     axes.set_ylim(len(steps) - 0.4, -0.6)
     axes.set_xlabel("seconds after the start of the command")
-    _plain(axes, figure)
+    plain(axes)
+    legend(figure)
     return figure
 
 
@@ -77,7 +78,8 @@ def flips_figure(flips):
         left += width
     axes.invert_yaxis()
     axes.set_xlabel("flipped bits")
-    _plain(axes, figure)
+    plain(axes)
+    legend(figure)
     return figure
 
 
@@ -102,7 +104,8 @@ def disks_figure(fills):
     axes.set_yticks(range(len(commands)), commands)
     axes.set_ylim(len(commands) - 0.4, -0.6)
     axes.set_xlabel("room on the disk, % of what the command writes")
-    _plain(axes, figure)
+    plain(axes)
+    legend(figure)
     return figure
 
 
@@ -142,14 +145,22 @@ def _order(kill):
     return kill.command != "run", kill.command, place
 
 
-def _plain(axes, figure):
-    """Give a panel small words, few lines and a legend above it."""
+def plain(axes):
+    """Give a panel small words and few lines."""
     axes.tick_params(labelsize=style.TEXT_SIZE, length=2)
     axes.xaxis.label.set_size(style.TEXT_SIZE)
     axes.grid(axis="x", color=style.GRID, linewidth=0.5)
     axes.set_axisbelow(True)
     for side in ("top", "right", "left"):
         axes.spines[side].set_visible(False)
+
+
+def legend(figure, *entries):
+    """Put the legend of a figure above it, of these handles and labels or of all."""
     figure.legend(
-        loc="outside upper left", ncols=4, frameon=False, fontsize=style.TEXT_SIZE
+        *entries,
+        loc="outside upper left",
+        ncols=4,
+        frameon=False,
+        fontsize=style.TEXT_SIZE,
     )

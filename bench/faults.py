@@ -36,6 +36,7 @@ from .fault_stops import (
     two_at_once,
 )
 from .fuzz import fuzz_table
+from .trust import trust_text
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEMPLATE = Path(__file__).with_name("reliability.md.in")
@@ -217,6 +218,7 @@ def numbers(found):
         "checks": f"{len(found['checks'])}",
         "checks_well": f"{sum(one['well'] for one in found['checks'])}",
         "fuzz": fuzz_table(),
+        "trust": trust_text(),
         "minutes": f"{found['minutes']}",
         "machine": found["machine"],
     }

@@ -192,3 +192,43 @@ def test_the_page_shows_ten_minutes_of_every_target_of_the_fuzz():
     assert min(row["cpu_seconds"] for row in found.values()) >= 600
     page = fuzz.PAGE.read_text(encoding="utf-8")
     assert page.partition(fuzz.BEGIN)[2].partition(fuzz.END)[0] == fuzz.fuzz_table()
+
+
+def test_the_page_shows_the_numbers_of_all_kernels_and_peers():
+    trust = importlib.import_module("bench.trust")
+    found = json.loads(trust.RESULTS.read_text(encoding="utf-8"))
+    twins = importlib.import_module("fastcannon.selftest.kernels")
+    cases = [*twins.training.CASES, *twins.inference.CASES]
+    assert list(found["kernels"]) == cases
+    assert trust.not_well(found) == []
+    page = (trust.DOCS / "reliability.md").read_text(encoding="utf-8")
+    assert page.partition(trust.BEGIN)[2].partition(trust.END)[0] == trust.trust_text()
+    for name in ("kernels", "pulls", "peers"):
+        assert f"(pictures/reliability-{name}.png)" in page
+        assert (trust.DOCS / "pictures" / f"reliability-{name}.png").stat().st_size
+
+
+def test_numbers_that_are_not_right_are_named():
+    trust = importlib.import_module("bench.trust")
+    pulls = {case: {"width": [1.0, 1.0]} for case in trust.WIDTHS}
+    found = {"kernels": {"a.b": [1e-9, 1e-7]}, "pulls": pulls, "peers": {"P": [0.01]}}
+    assert trust.not_well(found) == []
+    found["kernels"]["a.b"] = [np.nan, 1e-7]
+    found["pulls"]["known model"]["width"] = [1.0, 0.9]
+    found["peers"]["P"] = [0.1]
+    kernel, pull, peer = trust.not_well(found)
+    assert "a.b" in kernel and "known model" in pull and "P: half" in peer
+
+
+def test_figures_of_numbers_are_drawn():
+    trust = importlib.import_module("bench.trust")
+    kernels = {"a.b": (0.0, 1e-7), "c.d": (1e-3, 1e-5)}
+    colours = [
+        c.get_facecolor() for c in trust.kernels_figure(kernels).axes[0].collections
+    ]
+    assert len(np.unique(colours[-1], axis=0)) == 2  # well, and not
+    pulls = np.random.default_rng(1).normal(size=(500, 2))
+    axes = trust.pulls_figure({"one": pulls, "two": pulls}).axes
+    assert [one.get_title(loc="left") for one in axes] == ["one", "two"]
+    line = trust.peers_figure({"P": np.array([1e-3, 1e-5])}).axes[0].lines[0]
+    assert line.get_xdata().tolist() == [1e-5, 1e-3]
