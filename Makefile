@@ -14,6 +14,8 @@
 #                      half an hour, 30 GB
 # make reliability     kills, full disks, flipped bits, two processes at once: writes
 #                      docs/reliability.md and its pictures; an hour
+# make trust   kernels, pulls, other packages: its part of that page
+# make first-hour   a new clone and what is done there: its part of that page
 # make fuzz    every reader given damaged files, guided by coverage (atheris, Linux);
 #              MINUTES=1 each; findings in fuzz/
 # Each target first makes .venv and installs what it needs. Another Python:
@@ -26,7 +28,7 @@ READY := .venv/installed
 KERNEL_TESTS := $(wildcard tests/test_kernels_*.py) tests/test_continuum.py
 
 .PHONY: demo test test-oldest package check docs bench bench-kernels bench-compare \
-    bench-million bench-galaxy reliability trust fuzz clean
+    bench-million bench-galaxy reliability trust first-hour fuzz clean
 
 demo: $(READY)
 	$(BIN)/python -m fastcannon.demo --out demo $(if $(DATA),--data "$(DATA)")
@@ -88,6 +90,9 @@ reliability: $(READY)
 
 trust: $(READY)
 	$(BIN)/python -m bench.trust
+
+first-hour: $(READY)
+	$(BIN)/python -m bench.first_hour
 
 fuzz: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check atheris

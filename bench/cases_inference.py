@@ -88,7 +88,7 @@ def descend(world):
     rows = world.hessian_rows
     start = 0.5 * world.x[:N_SPECTRA]
     x, value = start.copy(), np.empty(N_SPECTRA)
-    work = np.empty(rows.shape[1] + rows.shape[2] + 5 * N_LABELS)
+    work = np.empty(rows.shape[1] + rows.shape[2] + 4 * N_LABELS)
     work_matrix = np.empty((3, N_LABELS, N_LABELS))
 
     def check(failed):

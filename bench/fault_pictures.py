@@ -3,15 +3,14 @@
 from collections import Counter
 
 import numpy as np
-from PIL import Image
 
 from fastcannon.figures import style
 
 from .fault_flips import OUTCOMES
 from .fault_kills import SAME
 from .fault_stops import FITS, KEPT
+from .reliability import WELL, WRONG, finish_rows
 
-WELL, WRONG = style.COLOURS[3], style.COLOURS[1]
 SIGNS = {"SIGKILL": "o", "SIGINT": "^", "SIGTERM": "s"}
 WORDS = {
     "SIGKILL": "kill -9",
@@ -55,12 +54,7 @@ def kills_figure(kills, signals):
                 alpha=0.8,
                 linewidths=0,
             )
-    axes.set_yticks(range(len(steps)), steps)
-    axes.set_ylim(len(steps) - 0.4, -0.6)
-    axes.set_xlabel("seconds after the start of the command")
-    plain(axes)
-    legend(figure)
-    return figure
+    return finish_rows(figure, axes, steps, "seconds after the start of the command")
 
 
 def flips_figure(flips):
@@ -74,13 +68,11 @@ def flips_figure(flips):
     for outcome, colour in zip(OUTCOMES, colours, strict=True):
         width = np.array([counts[kind, outcome] for kind in kinds])
         label = f"{outcome}: {width.sum():,}"
-        axes.barh(kinds, width, left=left, color=colour, label=label, height=0.7)
+        axes.barh(
+            range(len(kinds)), width, left=left, color=colour, label=label, height=0.7
+        )
         left += width
-    axes.invert_yaxis()
-    axes.set_xlabel("flipped bits")
-    plain(axes)
-    legend(figure)
-    return figure
+    return finish_rows(figure, axes, kinds, "flipped bits")
 
 
 def disks_figure(fills):
@@ -101,12 +93,8 @@ def disks_figure(fills):
             s=26,
             label=f"{outcome}: {len(chosen)}",
         )
-    axes.set_yticks(range(len(commands)), commands)
-    axes.set_ylim(len(commands) - 0.4, -0.6)
-    axes.set_xlabel("room on the disk, % of what the command writes")
-    plain(axes)
-    legend(figure)
-    return figure
+    what = "room on the disk, % of what the command writes"
+    return finish_rows(figure, axes, commands, what)
 
 
 def checks_figure(checks):
@@ -124,14 +112,6 @@ def checks_figure(checks):
     return figure
 
 
-def save(figure, path):
-    """Write a figure as a PNG of few colours."""
-    figure.savefig(path, dpi=110)
-    with Image.open(path) as picture:
-        small = picture.convert("RGB").quantize(32)
-    small.save(path, optimize=True)
-
-
 def _step(kill):
     return kill.step if kill.step == kill.command else f"{kill.command}: {kill.step}"
 
@@ -143,24 +123,3 @@ def _order(kill):
     steps = [step for step, _ in STEPS]
     place = steps.index(kill.step) if kill.step in steps else -1
     return kill.command != "run", kill.command, place
-
-
-def plain(axes):
-    """Give a panel small words and few lines."""
-    axes.tick_params(labelsize=style.TEXT_SIZE, length=2)
-    axes.xaxis.label.set_size(style.TEXT_SIZE)
-    axes.grid(axis="x", color=style.GRID, linewidth=0.5)
-    axes.set_axisbelow(True)
-    for side in ("top", "right", "left"):
-        axes.spines[side].set_visible(False)
-
-
-def legend(figure, *entries):
-    """Put the legend of a figure above it, of these handles and labels or of all."""
-    figure.legend(
-        *entries,
-        loc="outside upper left",
-        ncols=4,
-        frameon=False,
-        fontsize=style.TEXT_SIZE,
-    )

@@ -20,6 +20,7 @@ from string import Template
 import numpy as np
 
 from . import fault_flips, fault_pictures
+from .compare import BASELINE, read_baseline
 from .fault_flips import CRASH, DETECTED, HARMLESS, SILENT, flip_all, kinds
 from .fault_ground import Ground, simulated
 from .fault_kills import SAME, disturb, measured
@@ -35,10 +36,12 @@ from .fault_stops import (
     lose_workers,
     two_at_once,
 )
+from .first_hour import hour_text
 from .fuzz import fuzz_table
+from .ratios import ratios_text, scatter_of
+from .reliability import PAGE, save
 from .trust import trust_text
 
-DOCS = Path(__file__).parents[1] / "docs"
 TEMPLATE = Path(__file__).with_name("reliability.md.in")
 KILLS, FLIPS, FILLS = 100, 1000, len(SHARES)
 ROUNDS = 3  # of runs that lose workers
@@ -193,9 +196,9 @@ def write_page(found):
         "checks": fault_pictures.checks_figure(checks),
     }
     for name, figure in figures.items():
-        fault_pictures.save(figure, DOCS / "pictures" / f"reliability-{name}.png")
+        save(figure, name)
     text = Template(TEMPLATE.read_text()).substitute(numbers(found))
-    (DOCS / "reliability.md").write_text(text)
+    PAGE.write_text(text)
 
 
 def numbers(found):
@@ -219,6 +222,8 @@ def numbers(found):
         "checks_well": f"{sum(one['well'] for one in found['checks'])}",
         "fuzz": fuzz_table(),
         "trust": trust_text(),
+        "ratios": ratios_text(scatter_of(read_baseline(BASELINE))),
+        "hour": hour_text(),
         "minutes": f"{found['minutes']}",
         "machine": found["machine"],
     }

@@ -20,11 +20,10 @@ import warnings
 from pathlib import Path
 
 from .peaks import own_peak
+from .reliability import put_part
 
 FOLDER = Path("fuzz")
 RESULTS = Path(__file__).with_name("fuzz.json")
-PAGE = Path(__file__).parents[1] / "docs" / "reliability.md"
-BEGIN, END = "<!-- fuzz:begin -->", "<!-- fuzz:end -->"
 MEMORY = 0.3  # GiB that one file, of at most 1 MB, may take
 ADDRESSES = 6 * 2**30  # beyond it memory cannot be had: a MemoryError is a finding
 SECONDS = 10  # of one file
@@ -74,12 +73,10 @@ def run_in_turns(target, minutes, file):
 
 
 def keep(rows):
-    """Put what targets did into RESULTS, and all results into PAGE."""
+    """Put what targets did into RESULTS, and all results into the page."""
     found = read_results() | {row["target"]: row for row in rows}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    PAGE.write_text(before + BEGIN + fuzz_table() + END + after, encoding="utf-8")
+    put_part("fuzz", fuzz_table())
 
 
 def read_results():

@@ -1,9 +1,11 @@
 """Time of kernels and of whole steps, in units of the machine's matrix product.
 
-Turn by turn: each round times all, with a product before and after each, so that a
-machine that others slow down for a while slows both. What runs in one thread is timed
-by the processor time of that thread, which does not count while others have the core.
-What counts is the median of the rounds. Answers are checked before the clock starts.
+Turn by turn: each round times all, with a product before each. A time of a round is the
+median of its calls; what counts is the quickest round, of the step and of the product.
+For others on the machine can but slow both, and not alike: a neighbour on the same core
+takes 7 % from a product and a third from a search of a hull, for seconds or minutes.
+What runs in one thread is timed by the processor time of that thread, which does not
+count while others have the core. Answers are checked before the clock starts.
 """
 
 import importlib
@@ -21,9 +23,9 @@ from fastcannon.parallel import single_threaded_blas
 from fastcannon.selftest.speed import BASELINE, unit_task
 from fastcannon.selftest.speed import measure as measure_speed
 
-SECONDS = 0.06  # of calls per turn
+SECONDS = 0.03  # of calls per turn
 CALLS = 3, 300  # at least, at most, in a turn
-ROUNDS = 7
+ROUNDS = 12  # some of them without a neighbour
 UNIT_SPECTRA = 256  # of a product: 40 ms
 
 SPEED = Path(__file__).parents[1] / "fastcannon" / "data" / BASELINE
@@ -57,7 +59,7 @@ class Bench:
         self._units = {}
 
     def measure(self, names, rounds=ROUNDS):
-        """Return {name: ratio}: the median of the rounds.
+        """Return {name: ratio}: of the quickest rounds of a step and of its product.
 
         Parameters
         ----------
@@ -66,11 +68,16 @@ class Bench:
         rounds : int
         """
         ready = {name: self.made(name) for name in names}
-        found = {name: [] for name in names}
+        seconds = {name: [] for name in names}
+        units = {one.threads: [] for one in ready.values()}
         for _ in range(rounds):
             for name, one in ready.items():
-                found[name].append(self._turn(one))
-        return {name: float(np.median(values)) for name, values in found.items()}
+                units[one.threads].append(self._unit(one.threads))
+                seconds[name].append(self._turn(one))
+        return {
+            name: min(seconds[name]) / one.rows / min(units[one.threads])
+            for name, one in ready.items()
+        }
 
     def made(self, name):
         """Return a case of CASES or WHOLE, made and checked."""
@@ -91,16 +98,15 @@ class Bench:
         return self._ready[name]
 
     def _turn(self, ready):
-        """Time some calls between two products: their ratio, per row."""
-        before = self._unit(ready.threads)
+        """Return the median seconds of some calls."""
         seconds = []
         for _ in range(ready.calls):
             ready.case.reset()
             seconds.append(timed(ready.case.call, ready.threads))
-        after = self._unit(ready.threads)
-        return float(np.median(seconds)) / ready.rows / (0.5 * (before + after))
+        return float(np.median(seconds))
 
     def _unit(self, threads):
+        """Return the seconds of a row of the product."""
         if threads not in self._units:
             self._units[threads] = unit_task(threads, UNIT_SPECTRA)
             self._units[threads][0]()  # the first call is slower

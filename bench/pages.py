@@ -7,13 +7,15 @@ README.md has a dozen lines of it. `python -m bench` ends with this.
 import json
 import sys
 from fnmatch import fnmatchcase
+from statistics import median
 
+from .compare import BASELINE, read_baseline
+from .reliability import with_part
 from .results import HERE, Row, only, table
 
 ROOT = HERE.parent
 README, DOCS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
-RESULTS, BASELINE = HERE / "results.json", HERE / "baseline.json"
-BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
+RESULTS = HERE / "results.json"
 
 # Patterns of one row each: where a part of docs/benchmarks.md begins.
 SECTIONS = {
@@ -60,10 +62,8 @@ def make_pages():
     middles = {README: headlines(rows, sizes), DOCS: sections(rows, sizes)}
     found = {}
     for path, middle in middles.items():
-        before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-        after = rest.split(END)[1]
-        middle = f"{BEGIN}\n{middle}\n\n{measured}\n{END}"
-        found[path] = before + middle + after
+        page = path.read_text(encoding="utf-8")
+        found[path] = with_part(page, "bench", f"\n{middle}\n\n{measured}\n")
     return found
 
 
@@ -74,17 +74,19 @@ def read_results():
     clock, which no other work on the machine moves.
     """
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
-    baseline = json.loads(BASELINE.read_text(encoding="utf-8"))
+    known = read_baseline(BASELINE)
+    here = [machine for machine in known if found["machine"].startswith(machine)]
+    where = (here or list(known))[0]
     rows = {"inference": "spectrum", "training": "pixel"}
     sizes = [
-        only(f"{name}: per {rows[kind]}", ratio, "U")
-        for name, ratio in baseline["ratios"].items()
+        only(f"{name}: per {rows[kind]}", median(ratios), "U")
+        for name, ratios in known[where].items()
         if (kind := name.partition(",")[0]) in rows and "threads" not in name
     ]
-    where = f"Measured on {found['machine']}."
-    if baseline["machine"] not in found["machine"]:
-        where = f"{where} Rows with K, P and N: {baseline['machine']}."
-    return where, [Row(**row) for row in found["rows"]], sizes
+    measured = f"Measured on {found['machine']}."
+    if not here:
+        measured = f"{measured} Rows with K, P and N: {where}."
+    return measured, [Row(**row) for row in found["rows"]], sizes
 
 
 def headlines(rows, sizes):

@@ -15,13 +15,11 @@ from fastcannon import CannonModel
 from fastcannon.figures import style
 from fastcannon.selftest.kernels import compare_kernels
 
-from .fault_pictures import WELL, WRONG, legend, plain, save
 from .peer_runs import NAMES, run_peer
+from .reliability import WELL, WRONG, finish_rows, legend, plain, put_part, save
 from .survey import make_survey
 
 RESULTS = Path(__file__).with_name("trust.json")
-DOCS = Path(__file__).parents[1] / "docs"
-BEGIN, END = "<!-- trust:begin -->", "<!-- trust:end -->"
 N_STARS, N_PIXELS, FOLDS = 3000, 1000, 10
 PEER_STARS, PEER_LABELS = 400, 6
 # Of pulls: the first know the model, the others train it on 2,700 of the same stars.
@@ -40,7 +38,7 @@ def main():
         "peers": peers_figure(peers),
     }
     for name, figure in figures.items():
-        save(figure, DOCS / "pictures" / f"reliability-{name}.png")
+        save(figure, name)
     found = {
         "kernels": kernels,
         "pulls": {case: summary(values) for case, values in pulls.items()},
@@ -50,7 +48,7 @@ def main():
         },
     }
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    write_part(DOCS / "reliability.md")
+    put_part("trust", trust_text())
     wrong = not_well(found)
     print(*wrong, f"{len(wrong)} numbers are not as they must be", sep="\n")
     return 1 if wrong else 0
@@ -106,13 +104,6 @@ def not_well(found):
     ]
 
 
-def write_part(page):
-    """Put the results between the marks of the page."""
-    before, rest = page.read_text(encoding="utf-8").split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(before + BEGIN + trust_text() + END + after, encoding="utf-8")
-
-
 def trust_text():
     """Return the results as the lines of the page."""
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
@@ -153,12 +144,8 @@ def kernels_figure(kernels):
     axes.scatter(allowed, rows, marker="|", color=style.INK, s=40, label="allowed")
     axes.scatter(shown, rows, color=colours, s=16, label="measured")
     axes.set_xscale("log")
-    axes.set_yticks(rows, names)
-    axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.set_xlabel("difference from the plain twin, relative (left edge: none)")
-    plain(axes)
-    legend(figure)
-    return figure
+    what = "difference from the plain twin, relative (left edge: none)"
+    return finish_rows(figure, axes, names, what)
 
 
 def pulls_figure(pulls):

@@ -8,6 +8,31 @@ from pathlib import Path
 from .errors import InputError
 
 
+def check_target(path):
+    """Return the file that a path names, its links followed, if it can be written.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Raises
+    ------
+    InputError
+        The folder does not exist, the path is a folder, or the name asks for
+        compression.
+    """
+    target = Path(os.path.realpath(path))
+    if not target.parent.is_dir():
+        raise InputError(f"{path}: the folder {target.parent} does not exist; make it")
+    if target.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file")
+    if target.suffix in (".gz", ".bz2", ".xz", ".Z", ".zip"):
+        raise InputError(
+            f"{path}: files are written uncompressed; drop {target.suffix}"
+        )
+    return target
+
+
 @contextmanager
 def atomic_path(path, overwrite=True):
     """Give a temporary path in the same folder that becomes ``path`` on success.
@@ -24,20 +49,11 @@ def atomic_path(path, overwrite=True):
     Raises
     ------
     InputError
-        The folder does not exist, the file exists and must not be replaced, or
-        the name asks for compression.
+        See `check_target`; the file exists and must not be replaced.
     """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise InputError(f"{path}: the folder {target.parent} does not exist; make it")
-    if target.is_dir():
-        raise InputError(f"{path} is a folder; give the name of a file")
+    target = check_target(path)
     if target.exists() and not overwrite:
         raise InputError(f"{path} exists; choose another name or pass overwrite=True")
-    if target.suffix in (".gz", ".bz2", ".xz", ".Z", ".zip"):
-        raise InputError(
-            f"{path}: files are written uncompressed; drop {target.suffix}"
-        )
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary

@@ -6,6 +6,7 @@ GALAH's labels, which puts APOGEE's stars on GALAH's scale.
 
 import time
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,7 @@ from .sources import open_survey
 
 ORDER = 4  # of the continuum of a detector, unless the configuration says otherwise
 PASSES = 5  # rounds of finding continuum pixels
+PLAN_VERSION = 1  # to be raised when the same settings give another model
 STARS_PER_TERM = 10  # fewer training stars than this are worth a warning
 GIVEN = "_given"  # ends the name of a label's column of a training set or validation
 
@@ -251,7 +253,7 @@ def train_case(folder, config, survey, scale, training, spectra, threads, progre
         start = time.process_time()
         model, table = _train(config, survey, labels, given, threads, progress)
         folder.spent(name, CANNON, training=time.process_time() - start)
-        model.write(model_path, {PLAN: (plan, "digest of spectra and labels")})
+        model.write(model_path, {PLAN: (plan, "digest of what it is made from")})
         _write_validation(path, table, training, plan)
     table = _read_validation(path)
     if not np.isfinite(_difference(table, names)).any(axis=0).all():
@@ -290,11 +292,28 @@ def validate_given(folder, config, survey, scale, training, spectra, threads, pr
 
 
 def _plan(config, survey, training, labels):
-    """Return the digest of all that a model is made from."""
+    """Return the digest of all that a model and its test are made from.
+
+    Line windows and listed pixels count by what they say, wherever their files are.
+    """
+    continuum = survey.continuum
     with open_survey(config, survey) as spectra:
         packed = [part.identity for part in spectra.parts]
+        masks = _censors(config, survey, spectra.wavelength, spectra.medium) or {}
+        if continuum.pixels is not None:
+            listed = _listed_pixels(continuum.pixels, len(spectra.wavelength))
+            masks["continuum"] = listed
     ids = list(map(str, training[f"id_{survey.name}"]))
-    return digest(packed, ids, labels.tobytes().hex())
+    return digest(
+        PLAN_VERSION,
+        packed,
+        ids,
+        config.labels.names,
+        labels.tobytes().hex(),
+        {name: mask.tobytes().hex() for name, mask in masks.items()},
+        asdict(config.model),
+        (continuum.order, continuum.passes, survey.error_floor),
+    )
 
 
 def _difference(validation, names):
@@ -307,7 +326,7 @@ def _difference(validation, names):
 
 def _write_validation(path, table, training, plan):
     table.add_column(training["star_id"], name="id", index=0)
-    facts = {PLAN: (plan, "digest of spectra and labels")}
+    facts = {PLAN: (plan, "digest of what it is made from")}
     fitsfiles.write_table(path, table, kinds.VALIDATION, facts)
 
 

@@ -27,11 +27,10 @@ _UNUSABLE = sum(
 )
 
 GALAH, APOGEE = 0, 1  # flag_id
+MUST_BE_ZERO = ("flag_Cannon_dist", "flag_survey", "flag_snr")  # of a clean row
+SURVEY_BITS = ("flag_spectra", "flag_sp_aspcap")  # of which some must be clear
 # What `clean` reads.
-FLAG_COLUMNS = (
-    *("flag_id", "flag_Cannon_dist", "flag_spectra", "flag_sp_aspcap"),
-    *("flag_survey", "flag_snr", "flag_fastcannon"),
-)
+FLAG_COLUMNS = ("flag_id", *MUST_BE_ZERO, *SURVEY_BITS, "flag_fastcannon")
 ID_LENGTH = 64  # characters of survey_id; APOGEE's longest ids have about 45
 
 _STARS, _LABELS = "the stars", "the label table"
@@ -251,7 +250,7 @@ def clean(table, sp_bits=None, spectra_bits=None):
     """
     survey = np.asarray(table["flag_id"])
     good = (np.asarray(table["flag_fastcannon"]) & _UNUSABLE) == 0
-    for name in ("flag_Cannon_dist", "flag_survey", "flag_snr"):
+    for name in MUST_BE_ZERO:
         good &= np.asarray(table[name]) == 0
     sp_bits = _apogee_bits("ASPCAPFLAG") if sp_bits is None else sp_bits
     spectra_bits = _apogee_bits("STARFLAG") if spectra_bits is None else spectra_bits

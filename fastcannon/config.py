@@ -12,6 +12,7 @@ from importlib.resources import files
 from inspect import signature
 from pathlib import Path
 
+from .atomic import atomic_path
 from .checks import SCATTERS
 from .cuts import check_condition, suggest
 from .errors import InputError
@@ -225,13 +226,12 @@ def write_example(path):
     InputError
         The file exists; it is left as it is.
     """
-    try:
-        with open(path, "x", encoding="ascii") as file:
-            file.write(example())
-    except FileExistsError:
+    if os.path.lexists(path):
         raise InputError(
             f"{path} exists and is not replaced; give another name or remove it"
-        ) from None
+        )
+    with atomic_path(path) as temporary:
+        temporary.write_text(example(), encoding="ascii")
 
 
 def read_config(path):

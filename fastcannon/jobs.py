@@ -15,7 +15,7 @@ from astropy.io import fits
 
 from . import fitsfiles, fitsheaders
 from .arrays import count_unusable, warn_bad
-from .atomic import atomic_path
+from .atomic import atomic_path, check_target
 from .errors import InputError
 from .inference import Inferrer
 from .kinds import BAD_PIXELS, LABELS, VALIDATION
@@ -42,13 +42,9 @@ def check_output(path, *inputs):
     Raises
     ------
     InputError
-        The folder does not exist, or the path is a folder or one of the inputs.
+        See `atomic.check_target`; the path is one of the inputs.
     """
-    target = Path(os.path.realpath(path))
-    if not target.parent.is_dir():
-        raise InputError(f"{path}: the folder {target.parent} does not exist; make it")
-    if target.is_dir():
-        raise InputError(f"{path} is a folder; give the name of a file")
+    target = check_target(path)
     if any(target == Path(os.path.realpath(name)) for name in inputs):
         raise InputError(f"{path} is also an input and would be lost; choose another")
 
@@ -187,10 +183,10 @@ def infer_all(
     InputError
         See `infer`.
     """
-    spectra.verify()
-    steps = [Preparation(one.model, spectra) for one in prepared]
     if block < 1:
         raise InputError(f"block is {block}; at least 1 spectrum at a time is needed")
+    spectra.verify()
+    steps = [Preparation(one.model, spectra) for one in prepared]
     flags, found = [Counter() for _ in prepared], {BAD_PIXELS: 0}
     with ExitStack() as stack:
         writes = [

@@ -1,6 +1,7 @@
 """The Cannon: train on stars with known labels, then infer labels of other spectra."""
 
 import warnings
+from copy import copy
 
 import numpy as np
 
@@ -340,11 +341,11 @@ class CannonModel:
         strengths = np.atleast_1d(np.asarray(strengths, dtype=np.float64))
         if strengths.ndim != 1 or not (np.isfinite(strengths) & (strengths >= 0)).all():
             raise InputError(f"strengths are {strengths}; finite numbers >= 0 expected")
-        free = CannonModel(self.label_names)
-        free.terms, free.censors = self.terms, self.censors
+        free = copy(self)
+        free.l1 = 0.0
         labels = label_array(labels, self.label_names)
         flux, ivar = clean_spectra(flux, ivar)
-        free.train(labels, flux, ivar, threads=threads)
+        free.train(labels, flux, ivar, wavelength=self.wavelength, threads=threads)
         groups, designs = free.designs(free.scale_labels(labels), flux.shape[1])
         theta, violation, status = train_path(
             flux,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import fitsfiles, jobs, kinds
-from .catalogue import FLAGS, Scale, catalogue_rows, clean
+from .catalogue import FLAGS, MUST_BE_ZERO, Scale, catalogue_rows, clean
 from .catalogue_files import read_partition, write_partition
 from .digests import file_digest
 from .errors import FastcannonError, parsing
@@ -131,7 +131,7 @@ def finished_partition(task):
 def counts_of(table):
     """Return the numbers of rows of a catalogue: all, clean, and with each flag."""
     counts = {"rows": len(table), "clean": int(clean(table).sum())}
-    for name in ("flag_Cannon_dist", "flag_survey", "flag_snr"):
+    for name in MUST_BE_ZERO:
         counts[name] = int((np.asarray(table[name]) != 0).sum())
     counts["training stars"] = int((np.asarray(table["flag_training"]) == 0).sum())
     ours = np.asarray(table["flag_fastcannon"])

@@ -3,15 +3,17 @@
 ======================================== ===========================================
 run.json                                 the settings that everything here was made with
 run.log                                  what was said, with times
-packed/SURVEY/part-*.fits                spectra, see `pack`
+packed/SURVEY/part-*.fits                spectra, see `pack`; refused.ecsv lists files
 training.fits                            common stars that pass all cuts
 differences.ecsv                         differences of the scales (`differences`)
 models/SURVEY-on-SCALE.fits              trained on SURVEY's spectra, SCALE's labels
 validation/SURVEY-on-SCALE.fits          given and out-of-fold labels
+validation/SURVEY-on-SURVEY-own-vmicro.fits  the same with its own vmicro
 labels/SURVEY-on-SCALE/part-*.fits       labels of all packed spectra
 stars/SURVEY/part-*.fits                 survey and Gaia values of the packed spectra
 left_out/SURVEY.fits                     spectra and entries that have no row, and why
 factors.ecsv, precision.ecsv             errors from repeats (`calibration`)
+calibration/SURVEY-on-SCALE.json         what rows of catalogues need of a case
 differences-SCALE-scaled.ecsv            what is left of the differences
 catalogues/SCALE-scaled.fits             one scale, all stars of both surveys
 catalogues/SCALE-scaled/*.parquet        the same in partitions
@@ -44,7 +46,7 @@ REPORT = "report"  # folder of what can be made again from the others
 TIMINGS = "timings.json"  # not in the manifest: never twice the same
 COMPARISON = "comparison.ecsv"
 CANNON, TRANSLATOR = "cannon", "translator"  # what puts stars on a scale
-STATE_VERSION = 2  # to be raised when the same settings give other bytes
+STATE_VERSION = 3  # to be raised when the same settings give other bytes
 PLAN = "PLAN"  # keyword of files: the digest of all that they were made from
 SHOWN = 5  # changed settings that an error names
 # Where runs write: files of the folder itself, and folders in it.
@@ -198,8 +200,8 @@ def refuse_other(path, found, plan):
     """
     if found != plan:
         raise InputError(
-            f"{path} was made from other spectra, labels or models ({PLAN} is "
-            f"{found}; {plan} expected) and is not mixed with new parts: remove "
+            f"{path} was made from other spectra, labels, settings or models ({PLAN} "
+            f"is {found}; {plan} expected) and is not mixed with new parts: remove "
             "models, validation, labels, stars and catalogues from the output folder, "
             "or choose another output.folder"
         )

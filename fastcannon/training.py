@@ -235,9 +235,7 @@ class MedianFit:
         zero = np.zeros(len(block))
         lower, dropped = normal_factors(block, zero, design)
         theta = weighted_fit(block, zero, design, lower)
-        s2 = np.empty(len(block))
-        model = theta @ design.v.T
-        median_scatter(block.flux, block.ivar, model, np.empty(model.shape[1]), s2)
+        s2 = median_scatter_at(block, theta, design)
         return theta, s2, np.where(dropped > 0, PIXEL_STATUS["DEPENDENT_TERMS"], 0)
 
 
@@ -258,9 +256,7 @@ class LassoFit:
         s2 = np.zeros(len(block))
         if self.scatter == "median":
             theta, status = _lasso_at(block, s2, design, self.strength)
-            model = theta @ design.v.T
-            median_scatter(block.flux, block.ivar, model, np.empty(model.shape[1]), s2)
-            return theta, s2, status
+            return theta, median_scatter_at(block, theta, design), status
         scale = typical_variance(block)
         lower, _ = normal_factors(block, scale, design)
         s2 = scatter_at(block, weighted_fit(block, scale, design, lower), design)
@@ -290,11 +286,16 @@ def typical_variance(block):
     return used / block.ivar.sum(axis=1, dtype=np.float64)
 
 
-def normal_factors(block, s2, design):
-    """Factored normal matrices (B, T, T) at fixed s2, dropped terms (B,)."""
+def star_weights(block, s2):
+    """Weights 1 / (1 / ivar + s2) of all stars, (B, N), in scratch memory."""
     weights = scratch.array("weights", block.flux.shape)
     train_weights(block.ivar, s2, weights)
-    moments = weights @ design.moments
+    return weights
+
+
+def normal_factors(block, s2, design):
+    """Factored normal matrices (B, T, T) at fixed s2, dropped terms (B,)."""
+    moments = star_weights(block, s2) @ design.moments
     n_terms = design.v.shape[1]
     lower = np.zeros((len(block), n_terms, n_terms))
     dropped = np.zeros(len(block), dtype=np.int64)
@@ -304,8 +305,7 @@ def normal_factors(block, s2, design):
 
 def right_side(block, s2, design):
     """Sums of w f v over stars, (B, T)."""
-    weights = scratch.array("weights", block.flux.shape)
-    train_weights(block.ivar, s2, weights)
+    weights = star_weights(block, s2)
     weights *= block.flux
     return weights @ design.v
 
@@ -323,6 +323,14 @@ def scatter_at(block, theta, design):
     model = theta @ design.v.T
     work = np.empty(len(SCATTER_GRID))
     start_scatter(block.flux, block.ivar, model, SCATTER_GRID, SCATTER_STEPS, work, s2)
+    return s2
+
+
+def median_scatter_at(block, theta, design):
+    """s2 (B,) at which the median of chi^2 over the stars is 1, at fixed theta."""
+    s2 = np.empty(len(block))
+    model = theta @ design.v.T
+    median_scatter(block.flux, block.ivar, model, np.empty(model.shape[1]), s2)
     return s2
 
 
@@ -369,8 +377,7 @@ def lasso_block(block, s2, design, strengths):
     status : ndarray, (L, B), int64
     """
     shape = (len(strengths), len(block))
-    weights = scratch.array("weights", block.flux.shape)
-    train_weights(block.ivar, s2, weights)
+    weights = star_weights(block, s2)
     moments = weights @ design.moments
     weights *= block.flux
     theta = np.empty((*shape, design.v.shape[1]))

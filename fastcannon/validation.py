@@ -1,12 +1,12 @@
 """Cross-validation: every training star inferred by a model that has not seen it."""
 
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
 
 from .arrays import clean_spectra, label_array
 from .errors import InputError, check_whole
-from .inference import Inferrer
 from .kernels.folds import leave_folds_out, weight_powers
 from .parallel import run_blocks
 from .result import InferenceResult
@@ -85,7 +85,7 @@ def assign_folds(n_stars, folds, seed):
             f"({n_stars}) is expected"
         )
     fold = np.arange(n_stars) % folds
-    return np.random.default_rng(seed).permutation(fold)
+    return np.random.default_rng(check_whole(seed, "seed", 0)).permutation(fold)
 
 
 def cross_validate(model, labels, flux, ivar, folds, seed, starts, threads, progress):
@@ -102,18 +102,9 @@ def cross_validate(model, labels, flux, ivar, folds, seed, starts, threads, prog
     result = InferenceResult.empty(model.label_names, len(labels))
     for f in range(folds):
         stars = np.flatnonzero(fold == f)
-        inferrer = Inferrer(
-            model.label_names,
-            model.terms,
-            theta[f],
-            s2[f],
-            model.fiducials,
-            model.scales,
-            model.starts,
-            model.hull,
-            starts,
-            len(stars),
-        )
+        one = copy(model)
+        one.theta, one.s2 = theta[f], s2[f]
+        inferrer = one.inferrer(starts, len(stars))
         result.put(stars, inferrer.infer(flux[stars], ivar[stars], threads, progress))
     return CrossValidation(model.label_names, labels, result, fold)
 

@@ -76,39 +76,39 @@ def _sweep(normal, right, strength, theta):
 
 
 @kernel
-def _solve_active(normal, right, strength, work_lower, work_wanted, active, theta):
+def _solve_active(normal, right, strength, work_lower, work_wanted, work_active, theta):
     """Move to the minimum over the non-zero terms, dropping those that reach zero."""
     n_terms = right.shape[0]
     while True:  # every round but the last drops a term
         n = 0
         for t in range(n_terms):
             if t == 0 or theta[t] != 0.0:
-                active[n] = t
+                work_active[n] = t
                 n += 1
         for a in range(n):
-            t = active[a]
+            t = work_active[a]
             sign = 0.0 if t == 0 else (1.0 if theta[t] > 0.0 else -1.0)
             work_wanted[a] = right[t] - 0.5 * strength * sign
             for b in range(a + 1):
-                work_lower[a, b] = normal[t, active[b]]
+                work_lower[a, b] = normal[t, work_active[b]]
         factor_dropping(work_lower, n, 1e-13, work_lower)
         solve(work_lower, n, work_wanted)
         # the objective is smooth until the first coefficient changes sign
         part = 1.0
         first = -1
         for a in range(1, n):
-            now = theta[active[a]]
+            now = theta[work_active[a]]
             if now * work_wanted[a] <= 0.0:
                 crossing = now / (now - work_wanted[a])
                 if crossing < part:
                     part = crossing
                     first = a
         for a in range(n):
-            t = active[a]
+            t = work_active[a]
             theta[t] += part * (work_wanted[a] - theta[t])
         if first < 0:
             return
-        theta[active[first]] = 0.0
+        theta[work_active[first]] = 0.0
 
 
 @kernel
@@ -120,7 +120,7 @@ def coordinate_descent(
     most_rounds,
     work_lower,
     work,
-    active,
+    work_active,
     theta_inout,
 ):
     """Minimise the penalised chi^2 of one pixel.
@@ -137,7 +137,7 @@ def coordinate_descent(
         Scratch.
     work : ndarray, (T,)
         Scratch.
-    active : ndarray, (T,), int64
+    work_active : ndarray, (T,), int64
         Scratch.
     theta_inout : ndarray, (T,)
         Start on entry, minimum on return.
@@ -150,7 +150,9 @@ def coordinate_descent(
     for _ in range(most_rounds):
         for _ in range(SWEEPS):
             _sweep(normal, right, strength, theta_inout)
-        _solve_active(normal, right, strength, work_lower, work, active, theta_inout)
+        _solve_active(
+            normal, right, strength, work_lower, work, work_active, theta_inout
+        )
         if violation(normal, right, strength, theta_inout) <= tolerance:
             return CONVERGED
     return NOT_CONVERGED
@@ -192,7 +194,7 @@ def lasso_path(
     normal = np.zeros((n_terms, n_terms))
     work_lower = np.zeros((n_terms, n_terms))
     work = np.zeros(n_terms)
-    active = np.zeros(n_terms, dtype=np.int64)
+    work_active = np.zeros(n_terms, dtype=np.int64)
     theta = np.zeros(n_terms)
     for b in range(moments.shape[0]):
         for i in range(n_terms):
@@ -208,7 +210,7 @@ def lasso_path(
                 most_rounds,
                 work_lower,
                 work,
-                active,
+                work_active,
                 theta,
             )
             violation_out[s, b] = violation(normal, right[b], strengths[s], theta)

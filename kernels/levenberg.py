@@ -33,7 +33,7 @@ def descend(
     tolerance : float
         Stop when the predicted decrease of chi^2 is below it (the last step is
         taken).
-    work : ndarray, (B + R + 5 K,)
+    work : ndarray, (B + R + 4 K,)
         Scratch.
     work_matrix : ndarray, (3, K, K)
         Scratch; on return ``work_matrix[0]`` holds the Hessian at the minimum.
@@ -260,7 +260,7 @@ def descend_spectra(
     hessian_out : ndarray, (S, K, K)
         Its Hessian there.
     other_x_out, other_value_out : ndarray, (S, K), (S,)
-        The second lowest distinct minimum; inf where there is none.
+        The second lowest distinct minimum; NaN and inf where there is none.
     minima_out : ndarray, (S,), int64
         Distinct minima found within 9 of the lowest.
     status_out : ndarray, (S,), int64
@@ -269,7 +269,7 @@ def descend_spectra(
     n_labels = starts.shape[1]
     n_entries = (n_labels + 1) * (n_labels + 2) // 2
     rows = np.zeros((program.shape[0], n_entries))
-    work = np.zeros(program.shape[0] + n_entries + 5 * n_labels)
+    work = np.zeros(program.shape[0] + n_entries + 4 * n_labels)
     work_matrix = np.zeros((3, n_labels, n_labels))
     chosen = np.zeros(n_descents, dtype=np.int64)
     found_x = np.zeros((n_descents, n_labels))

@@ -10,7 +10,7 @@ The twins of training are in `reference_training`, those of inference in
 
 import numpy as np
 
-LIMIT = 1e15
+LARGEST_FLUX, LARGEST_IVAR = 1e10, 1e15  # beyond: no normalised spectrum
 
 
 def monomial_values(x, exponents):
@@ -127,14 +127,14 @@ def median_snr(flux, w):
 
 def count_bad(flux, ivar):
     """Count pixels that need cleaning, and those of ivar 0 whose flux is no number."""
-    good_flux = abs(flux) < LIMIT
-    good = (ivar >= 0) & (ivar < LIMIT) & (good_flux | (ivar == 0))
+    good_flux = abs(flux) < LARGEST_FLUX
+    good = (ivar >= 0) & (ivar < LARGEST_IVAR) & (good_flux | (ivar == 0))
     return np.count_nonzero(~good), np.count_nonzero((ivar == 0) & ~good_flux)
 
 
 def clean_rows(flux, ivar):
     """Return flux and ivar with unusable pixels at flux 1 and ivar 0."""
-    good = (abs(flux) < LIMIT) & (ivar > 0) & (ivar < LIMIT)
+    good = (abs(flux) < LARGEST_FLUX) & (ivar > 0) & (ivar < LARGEST_IVAR)
     return np.where(good, flux, 1), np.where(good, ivar, 0)
 
 

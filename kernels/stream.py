@@ -110,6 +110,101 @@ def normal_equations(
 
 
 @kernel
+def _descend(
+    flux,
+    w,
+    chunks,
+    program,
+    where,
+    first,
+    max_steps,
+    tolerance,
+    work_m,
+    work_rows,
+    work,
+    work_matrix,
+    x_inout,
+):
+    """Descend from one start to a minimum of chi^2 of one spectrum.
+
+    Arguments as in `normal_equations` and `levenberg.descend`, but for the scratch:
+    work (4, K), and work_matrix (3, K, K), whose first is J^T W J on return.
+
+    Returns
+    -------
+    value : float
+        chi^2 at the minimum.
+    status : int
+        CONVERGED or NOT_CONVERGED.
+    """
+    n_labels = x_inout.shape[0]
+    gradient = work[0]
+    trial_gradient = work[1]
+    step = work[2]
+    trial = work[3]
+    normal = work_matrix[0]
+    lower = work_matrix[1]
+    trial_normal = work_matrix[2]
+    value = normal_equations(
+        x_inout,
+        flux,
+        w,
+        chunks,
+        program,
+        where,
+        first,
+        work_m,
+        work_rows,
+        gradient,
+        normal,
+    )
+    damping = 0.0
+    for _ in range(max_steps):
+        for i in range(n_labels):
+            for j in range(i):
+                lower[i, j] = normal[i, j]
+            lower[i, i] = normal[i, i] * (1.0 + damping)
+            step[i] = gradient[i]
+        if factor(lower, n_labels, lower):
+            damping = max(10.0 * damping, 1e-3)
+            if damping > 1e20:
+                break
+            continue
+        solve(lower, n_labels, step)
+        predicted = 0.0
+        for i in range(n_labels):
+            predicted += gradient[i] * step[i]
+            trial[i] = x_inout[i] + step[i]
+        trial_value = normal_equations(
+            trial,
+            flux,
+            w,
+            chunks,
+            program,
+            where,
+            first,
+            work_m,
+            work_rows,
+            trial_gradient,
+            trial_normal,
+        )
+        small = predicted <= tolerance and damping <= 1e-3
+        if trial_value < value or small:
+            value = trial_value
+            x_inout[:] = trial
+            gradient[:] = trial_gradient
+            normal[:, :] = trial_normal
+            if small:
+                return value, CONVERGED
+            damping = 0.1 * damping if damping > 1e-4 else 0.0
+        else:
+            damping = max(10.0 * damping, 1e-3)
+            if damping > 1e20:
+                break
+    return value, NOT_CONVERGED
+
+
+@kernel
 def stream_spectra(
     flux,
     w,
@@ -158,13 +253,9 @@ def stream_spectra(
     found_x = np.zeros((n_descents, n_labels))
     found_value = np.zeros(n_descents)
     x = np.zeros(n_labels)
-    trial = np.zeros(n_labels)
-    step = np.zeros(n_labels)
-    gradient = np.zeros(n_labels)
-    trial_gradient = np.zeros(n_labels)
-    normal = np.zeros((n_labels, n_labels))
-    trial_normal = np.zeros((n_labels, n_labels))
-    lower = np.zeros((n_labels, n_labels))
+    work = np.zeros((4, n_labels))
+    work_matrix = np.zeros((3, n_labels, n_labels))
+    hessian = work_matrix[0]
     for s in range(flux.shape[0]):
         choose_starts(start_values[s], neighbours, np.argsort(start_values[s]), chosen)
         n_found = 0
@@ -172,68 +263,25 @@ def stream_spectra(
         status_out[s] = NOT_CONVERGED
         for d in range(n_descents):
             x[:] = starts[chosen[d]]
-            value = normal_equations(
-                x,
+            value, status = _descend(
                 flux[s],
                 w[s],
                 chunks,
                 program,
                 where,
                 first,
+                max_steps,
+                tolerance,
                 work_m,
                 work_rows,
-                gradient,
-                normal,
+                work,
+                work_matrix,
+                x,
             )
-            damping = 0.0
-            status = NOT_CONVERGED
-            for _ in range(max_steps):
-                for i in range(n_labels):
-                    for j in range(i):
-                        lower[i, j] = normal[i, j]
-                    lower[i, i] = normal[i, i] * (1.0 + damping)
-                    step[i] = gradient[i]
-                if factor(lower, n_labels, lower):
-                    damping = max(10.0 * damping, 1e-3)
-                    if damping > 1e20:
-                        break
-                    continue
-                solve(lower, n_labels, step)
-                predicted = 0.0
-                for i in range(n_labels):
-                    predicted += gradient[i] * step[i]
-                    trial[i] = x[i] + step[i]
-                trial_value = normal_equations(
-                    trial,
-                    flux[s],
-                    w[s],
-                    chunks,
-                    program,
-                    where,
-                    first,
-                    work_m,
-                    work_rows,
-                    trial_gradient,
-                    trial_normal,
-                )
-                small = predicted <= tolerance and damping <= 1e-3
-                if trial_value < value or small:
-                    value = trial_value
-                    x[:] = trial
-                    gradient[:] = trial_gradient
-                    normal[:, :] = trial_normal
-                    damping = 0.1 * damping if damping > 1e-4 else 0.0
-                    if small:
-                        status = CONVERGED
-                        break
-                else:
-                    damping = max(10.0 * damping, 1e-3)
-                    if damping > 1e20:
-                        break
             for i in range(n_labels):
                 for j in range(n_labels):
-                    lower[i, j] = 2.0 * normal[i, j]
-            if not np.isfinite(value) or is_known(x, lower, found_x, n_found):
+                    hessian[i, j] *= 2.0
+            if not np.isfinite(value) or is_known(x, hessian, found_x, n_found):
                 continue
             found_x[n_found] = x
             found_value[n_found] = value
@@ -241,7 +289,7 @@ def stream_spectra(
             if value < lowest:
                 lowest = value
                 status_out[s] = status
-                hessian_out[s] = lower
+                hessian_out[s] = hessian
         value_out[s], other_value_out[s], minima_out[s] = rank_minima(
             found_x, found_value, n_found, x_out[s], other_x_out[s]
         )

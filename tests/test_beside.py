@@ -9,6 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
 from small_run import NAMES, contents, copied, go, load, read, write
 from translate_examples import SMALL
@@ -21,6 +22,7 @@ from fastcannon.comparison import METHODS, comparison_lines, comparison_table
 from fastcannon.config import Translate
 from fastcannon.describe import describe
 from fastcannon.errors import InputError
+from fastcannon.fitsfiles import write_hdus
 from fastcannon.fitsheaders import verify_checksums
 from fastcannon.report import translator_section as section
 from fastcannon.report.rundata import RunData
@@ -410,6 +412,22 @@ def test_the_report_of_a_run_that_has_just_begun(book, beside, tmp_path):
     assert f"translators/{WAYS[0]}.fits cannot be read" in missing
     assert f"translators/{WAYS[1]}-held-out.fits: not there yet" in missing
     assert "Processor time" not in found.text
+
+
+def test_a_translator_of_other_labels_is_a_note(book, beside, tmp_path):
+    copied(beside, tmp_path)
+    path = tmp_path / "run" / "translators" / f"{WAYS[0]}.fits"
+    with fits.open(path) as hdus:
+        changed = [hdu.copy() for hdu in hdus]
+    inputs = next(hdu for hdu in changed if hdu.name == "INPUTS")
+    inputs.data["name"] = [f"x{name}" for name in inputs.data["name"]]
+    path.unlink()  # a link: its target is not ours
+    write_hdus(path, changed, "Translator", 1)
+    book.run = RunData.read(tmp_path / "run")
+    section.translator_section(book)
+    assert f"translator-importance-{WAYS[1]}" in book.drawn
+    assert f"translator-importance-{WAYS[0]}" not in book.drawn
+    assert f"translators/{WAYS[0]}.fits cannot be read" in book.run.missing[0]
 
 
 def test_a_run_without_translators_has_no_such_section(book, done):

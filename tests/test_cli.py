@@ -349,9 +349,9 @@ def test_options_of_inference_are_checked(folder, capsys, option):
 
 
 def test_options_of_validation_are_checked(folder, capsys):
-    assert "folds" in refused(
-        capsys, "validate", folder / "training.fits", "--folds", 1
-    )
+    for option, value in (("--folds", 1), ("--seed", -1)):
+        spectra = folder / "training.fits"
+        assert option[2:] in refused(capsys, "validate", spectra, option, value)
 
 
 def test_results_that_cannot_be_written_are_refused_before_the_work(folder, capsys):
@@ -362,6 +362,8 @@ def test_results_that_cannot_be_written_are_refused_before_the_work(folder, caps
     nowhere = folder / "nowhere" / "model.fits"
     assert "does not exist" in refused(capsys, "train", spectra, "-o", nowhere)
     assert "is a folder" in refused(capsys, "train", spectra, "-o", folder)
+    packed = folder / "model.fits.gz"
+    assert "drop .gz" in refused(capsys, "train", folder / "none", "-o", packed)
     assert spectra.read_bytes() == before
 
 

@@ -198,7 +198,9 @@ def test_the_page_is_made_of_the_results(bench, tmp_path, monkeypatch):
     assert faults.not_well(found) == [found["flips"].pop()]
     assert faults.not_well(found) == []
     (tmp_path / "pictures").mkdir()
-    monkeypatch.setattr(faults, "DOCS", tmp_path)
+    reliability = importlib.import_module("bench.reliability")
+    monkeypatch.setattr(reliability, "DOCS", tmp_path)
+    monkeypatch.setattr(faults, "PAGE", tmp_path / "reliability.md")
     faults.write_page(found)
     text = (tmp_path / "reliability.md").read_text()
     assert "**1 of 1 did.**" in text and "**0 gave other values in silence**" in text

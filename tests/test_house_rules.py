@@ -106,8 +106,14 @@ def test_every_argument_is_documented_with_its_shape(name, function):
 @pytest.mark.parametrize("name, function", PUBLIC)
 def test_outputs_stand_last_and_scratch_before_them(name, function):
     names = [argument.arg for argument in function.args.args]
-    outputs = [n.endswith(("_out", "_inout")) for n in names]
-    assert outputs == sorted(outputs)
+    places = [
+        2 if name.endswith(("_out", "_inout")) else int(name.startswith("work"))
+        for name in names
+    ]
+    assert places == sorted(places), names
+    text = ast.get_docstring(function).replace("\n    ", " ")
+    for line in re.findall(r"^(\w+) :.*Scratch", text, re.MULTILINE):
+        assert line.startswith("work"), f"{line} is scratch: work_..."
 
 
 @pytest.mark.parametrize("name, function", KERNELS)

@@ -42,7 +42,7 @@ def descend(problem, s, start, max_steps=100):
     n_entries = (n_labels + 1) * (n_labels + 2) // 2
     rows = np.empty((len(program), n_entries))
     polynomials.gather_hessian(problem.coefficients[s], gather, rows)
-    work = np.empty(len(program) + n_entries + 5 * n_labels)
+    work = np.empty(len(program) + n_entries + 4 * n_labels)
     matrices = np.empty((3, n_labels, n_labels))
     x = start.copy()
     value, status = levenberg.descend(

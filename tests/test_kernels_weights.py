@@ -140,7 +140,7 @@ def bad_pixels():
     rng = np.random.default_rng(0)
     flux = rng.normal(1, 0.1, (3, 12)).astype(np.float32)
     ivar = rng.uniform(1, 1e4, (3, 12)).astype(np.float32)
-    flux[0, :4] = np.nan, np.inf, -np.inf, 2e15
+    flux[0, :6] = np.nan, np.inf, -np.inf, 2e15, 2e10, 0.5e10
     ivar[1, :5] = np.nan, np.inf, -1, 2e15, 0
     flux[2, :3], ivar[2, :3] = (np.nan, 1e30, 1), 0
     return flux, ivar
@@ -148,13 +148,13 @@ def bad_pixels():
 
 def test_gate_counts_and_cleans_as_the_reference():
     flux, ivar = bad_pixels()
-    assert gate.count_bad(flux, ivar) == reference.count_bad(flux, ivar) == (8, 2)
+    assert gate.count_bad(flux, ivar) == reference.count_bad(flux, ivar) == (9, 2)
     expected = reference.clean_rows(flux, ivar)
     gate.clean_rows(flux, ivar)
     np.testing.assert_array_equal(flux, expected[0])
     np.testing.assert_array_equal(ivar, expected[1])
     assert gate.count_bad(flux, ivar) == (0, 0)
-    assert np.count_nonzero(ivar == 0) == 4 + 5 + 3
+    assert np.count_nonzero(ivar == 0) == 5 + 5 + 3
     again = flux.copy(), ivar.copy()
     gate.clean_rows(*again)
     np.testing.assert_array_equal(again, (flux, ivar))

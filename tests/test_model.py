@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from toy import CENTRES, NAMES, WIDTHS, result_bytes, toy
 
 from fastcannon import PIXEL_STATUS, CannonModel, InputError
+from fastcannon.normalise import Normaliser
 from fastcannon.terms import Terms
 
 
@@ -223,6 +224,22 @@ def test_l1_path_is_optimal_and_usable(stars):
     np.testing.assert_array_equal(model.theta, path.theta[3])
     result = path.model(0).infer(stars.flux[:5], ivar[:5])
     assert (abs(result.labels - stars.labels[:5]) < 8 * result.errors).all()
+
+
+def test_l1_path_has_the_settings_of_its_model(stars, tmp_path):
+    model = CannonModel(NAMES, scatter="median", l1=3.0)
+    model.wavelength = np.linspace(15100.0, 15110.0, 80)
+    regions = [(15100.0, 15110.0)]
+    model.normaliser = Normaliser(model.wavelength, np.ones(80, bool), regions, 2)
+    path = model.l1_path(*stars.training, [10.0])
+    free = CannonModel(NAMES, scatter="median").train(*stars.training)
+    np.testing.assert_array_equal(path.s2, free.s2)
+    path.model(0).write(tmp_path / "model.fits")
+    found = CannonModel.read(tmp_path / "model.fits")
+    assert found.scatter == "median" and found.l1 == 10.0
+    np.testing.assert_array_equal(found.wavelength, model.wavelength)
+    assert found.normaliser.order == 2
+    assert model.theta is None and model.l1 == 3.0
 
 
 def test_l1_path_where_a_block_of_pixels_has_no_data(stars):

@@ -261,7 +261,24 @@ def test_changed_spectra_are_not_mixed(done, tmp_path):
     with pytest.raises(InputError, match=r"surveys.apogee.spectra was"):
         go(changed)
     (tmp_path / "run" / "run.json").unlink()  # a user who will not listen
-    with pytest.raises(InputError, match=r"was made from other spectra, labels or"):
+    with pytest.raises(InputError, match=r"was made from other spectra, labels, sett"):
+        go(path)
+
+
+@pytest.mark.parametrize(
+    "old, new",
+    [
+        ("folds = 3", "folds = 4"),
+        ("[match]", "[surveys.apogee.continuum]\norder = 2\n[match]"),
+        ("[match]", "[surveys.galah.continuum]\npasses = 1\n[match]"),
+    ],
+)
+def test_models_of_other_settings_are_not_kept(done, tmp_path, old, new):
+    """A user who removes run.json, as the error of one that is torn says."""
+    copied(done, tmp_path)
+    path = write(tmp_path, done.text, (old, new))
+    (tmp_path / "run" / "run.json").unlink()
+    with pytest.raises(InputError, match=r"was made from other spectra, labels, sett"):
         go(path)
 
 

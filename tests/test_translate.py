@@ -242,8 +242,18 @@ def test_a_file_that_lacks_a_part_is_refused(path, tmp_path, lost):
     with fits.open(path) as hdus:
         kept = [hdu.copy() for hdu in hdus if hdu.name != lost]
     write_hdus(tmp_path / "less.fits", kept, "Translator", 1)
-    with pytest.raises(FileFormatError, match="incomplete"):
+    with pytest.raises(FileFormatError, match="the translator: cannot be used"):
         Translator.read(tmp_path / "less.fits")
+
+
+def test_settings_without_a_row_are_refused(path, tmp_path):
+    with fits.open(path) as hdus:
+        kept = [hdu.copy() for hdu in hdus]
+    number = [hdu.name for hdu in kept].index("SETTINGS")
+    kept[number] = fits.BinTableHDU(kept[number].data[:0], name="SETTINGS")
+    write_hdus(tmp_path / "other.fits", kept, "Translator", 1)
+    with pytest.raises(FileFormatError, match="the translator: cannot be used"):
+        Translator.read(tmp_path / "other.fits")
 
 
 @pytest.mark.parametrize(

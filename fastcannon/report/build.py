@@ -146,7 +146,7 @@ def _make(folder):
 
 
 def _check_labels(run):
-    """Leave out labels with a damaged part: they are read without another check."""
+    """Leave out labels with a damaged part: met later, it would end the report."""
     for case, paths in list(run.labels.items()):
         for path in paths:
             try:

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from ..catalogue import FLAGS
+from ..catalogue import FLAGS, MUST_BE_ZERO
 from ..labels import unit
 from .plotparts import plain_name
 from .rundata import PIPELINES, RunData
 
-_COUNTED = ("flag_Cannon_dist", "flag_survey", "flag_snr", *FLAGS)
+_COUNTED = (*MUST_BE_ZERO, *FLAGS)
 _WORDS = {
     "flag_Cannon_dist": "far from the training stars, or without labels",
     "flag_survey": "without one of the survey's own labels",

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..catalogue import FLAGS, catalogue_name, clean
+from ..catalogue import FLAGS, MUST_BE_ZERO, SURVEY_BITS, catalogue_name, clean
 from ..errors import InputError
 from ..model import CannonModel
 from ..packed import PackedSurvey
@@ -296,14 +296,7 @@ def set_flags(stars, row: int) -> list[str]:
     list of str
         Columns but for flag_id and flag_training, then bits of flag_fastcannon.
     """
-    columns = [
-        name
-        for name in (
-            *("flag_Cannon_dist", "flag_survey", "flag_snr"),
-            *("flag_spectra", "flag_sp_aspcap"),
-        )
-        if stars[name][row] != 0
-    ]
+    columns = [name for name in (*MUST_BE_ZERO, *SURVEY_BITS) if stars[name][row] != 0]
     ours = int(stars["flag_fastcannon"][row])
     return columns + [name for name, bit in FLAGS.items() if ours & bit]
 

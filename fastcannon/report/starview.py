@@ -13,7 +13,7 @@ from bokeh.models import (
 )
 
 from .. import labels
-from ..catalogue import catalogue_name
+from ..catalogue import MUST_BE_ZERO, SURVEY_BITS, catalogue_name
 from ..figures.style import COLOURS, limits
 from .plotparts import GREY, new_plot, plain_name
 from .samples import id_text, set_flags
@@ -21,10 +21,7 @@ from .samples import id_text, set_flags
 MOST_STARS = 5000  # of the sample
 _OF_EACH_FLAG = 100
 _BINS = 200  # of the images of counts, each way
-_FLAGS = (
-    *("flag_Cannon_dist", "flag_survey", "flag_snr", "flag_spectra"),
-    *("flag_sp_aspcap", "flag_fastcannon"),
-)
+_FLAGS = (*MUST_BE_ZERO, *SURVEY_BITS, "flag_fastcannon")
 
 
 def catalogue_columns(names):

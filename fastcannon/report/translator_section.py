@@ -66,18 +66,17 @@ def translator_section(book):
     else:
         section.notes.append("There is no comparison with the Cannon yet.")
     for way, path in run.translators.items():
-        _add_figures(book, section, way, path)
+        try:
+            _add_figures(book, section, way, path)
+        except (FastcannonError, OSError) as error:  # of other labels, for example
+            run.note(path, error)
     return [section]
 
 
 def _add_figures(book, section, way, path):
     """Add residuals, losses and importance of one translator."""
     run, name = book.run, "-to-".join(way)
-    try:
-        translator = Translator.read(path)
-    except (FastcannonError, OSError) as error:
-        run.note(path, error)
-        return
+    translator = Translator.read(path)
     words = " to ".join(way)
     if run.training is not None and way in run.held_out:
         section.figures.append(

@@ -1,7 +1,7 @@
 """Surveys as they are published: one module per survey, found by its name.
 
-A module here gives NAME, MEDIUM, WAVELENGTH, REGIONS, FACTS, CUTS, FLAGS, FLAG_ID,
-GOOD_SNR and the functions ``groups``, ``read_group``, ``is_normalised``,
+A module here gives NAME, MEDIUM, WAVELENGTH, REGIONS, FACTS, CUTS, EXTRA_CUTS, FLAGS,
+FLAG_ID, GOOD_SNR and the functions ``groups``, ``read_group``, ``is_normalised``,
 ``read_catalogue`` and ``quality_flags``; to add a survey is to add such a file.
 """
 

@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.table import Table
 
-from ..errors import FileFormatError
+from ..errors import parsing
 from ..fitsfiles import hdu_to_table, open_verified, table_to_hdu, write_hdus
 from .baselines import KINDS, term_count
 from .mapping import Map
@@ -70,20 +70,15 @@ def write_translator(translator, path):
 
 def read_translator(cls, path):
     """Read a translator of class ``cls``; see `Translator.read`."""
-    with open_verified(path, KIND, VERSION) as hdus:
-        try:
-            header = hdus[0].header
-            tables = {hdu.name: hdu_to_table(hdu) for hdu in hdus[1:5]}
-            images = {
-                hdu.name: np.array(hdu.data, dtype=hdu.data.dtype.newbyteorder("="))
-                for hdu in hdus[5:]
-            }
-            translator = _blank(cls, header, tables)
-            translator.trained = _trained(translator, header, tables, images)
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise FileFormatError(
-                f"{path}: incomplete ({error}); train or copy it again"
-            ) from error
+    with open_verified(path, KIND, VERSION) as hdus, parsing(path, "the translator"):
+        header = hdus[0].header
+        tables = {hdu.name: hdu_to_table(hdu) for hdu in hdus[1:5]}
+        images = {
+            hdu.name: np.array(hdu.data, dtype=hdu.data.dtype.newbyteorder("="))
+            for hdu in hdus[5:]
+        }
+        translator = _blank(cls, header, tables)
+        translator.trained = _trained(translator, header, tables, images)
     return translator
 
 
