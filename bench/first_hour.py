@@ -46,7 +46,7 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.steps) - set(STEPS):
         parser.error(f"unknown step {', '.join(sorted(unknown))}")
-    found = read_results()["steps"] if options.steps else {}
+    found = read_results()["steps"] if options.steps and RESULTS.exists() else {}
     with tempfile.TemporaryDirectory() as name:
         bare = Bare(Path(name))
         for step in ["clone", *(options.steps or list(STEPS)[1:])]:

@@ -1,17 +1,18 @@
 """The pages of the benchmarks, from what was measured: python -m bench.pages.
 
 docs/benchmarks.md has all of bench/results.json, and the sizes of bench/baseline.json;
-README.md has a dozen lines of it. `python -m bench` ends with this.
+README.md has a dozen lines of it, docs/cross-survey.md what follows for large surveys.
+`python -m bench` ends with this.
 """
 
-import json
 import sys
 from fnmatch import fnmatchcase
 from statistics import median
 
+from . import scale
 from .compare import BASELINE, read_baseline
 from .reliability import with_part
-from .results import HERE, Row, only, table
+from .results import HERE, only, read
 
 ROOT = HERE.parent
 README, DOCS = ROOT / "README.md", ROOT / "docs" / "benchmarks.md"
@@ -51,64 +52,110 @@ HEADLINES = (
 
 
 def write_pages():
-    """Put the tables between the marks of both pages."""
+    """Put the tables between the marks of the pages."""
     for path, text in make_pages().items():
         path.write_text(text, encoding="utf-8")
 
 
 def make_pages():
-    """Return {path: text} of both pages, as the files of results make them."""
-    measured, rows, sizes = read_results()
-    middles = {README: headlines(rows, sizes), DOCS: sections(rows, sizes)}
-    found = {}
-    for path, middle in middles.items():
-        page = path.read_text(encoding="utf-8")
-        found[path] = with_part(page, "bench", f"\n{middle}\n\n{measured}\n")
-    return found
+    """Return {path: text} of all pages, as the files of results make them."""
+    rows, versions = read(RESULTS)
+    sizes = read_sizes()
+    measured = " ".join(f"{name}: {text}." for name, text in versions.items())
+    middles = {
+        (README, "bench"): f"{headlines(rows, sizes)}\n\n{measured}",
+        (DOCS, "bench"): f"{sections(rows, sizes)}\n\n{measured}",
+        (scale.DOCS, "scale"): scale.table(next(iter(rows.values()))),
+    }
+    return {
+        path: with_part(path.read_text(encoding="utf-8"), name, f"\n{middle}\n")
+        for (path, name), middle in middles.items()
+    }
 
 
-def read_results():
-    """Return where was measured, the rows of the results, and those of the sizes.
+def read_sizes():
+    """Return {processor: rows of the sizes}, by the baseline.
 
     The sizes are what `bench.compare` watches: those on one thread, timed by its own
     clock, which no other work on the machine moves.
     """
-    found = json.loads(RESULTS.read_text(encoding="utf-8"))
-    known = read_baseline(BASELINE)
-    here = [machine for machine in known if found["machine"].startswith(machine)]
-    where = (here or list(known))[0]
     rows = {"inference": "spectrum", "training": "pixel"}
-    sizes = [
-        only(f"{name}: per {rows[kind]}", median(ratios), "U")
-        for name, ratios in known[where].items()
-        if (kind := name.partition(",")[0]) in rows and "threads" not in name
-    ]
-    measured = f"Measured on {found['machine']}."
-    if not here:
-        measured = f"{measured} Rows with K, P and N: {where}."
-    return measured, [Row(**row) for row in found["rows"]], sizes
+    return {
+        machine: [
+            only(f"{name}: per {rows[kind]}", median(ratios), "U")
+            for name, ratios in own.items()
+            if (kind := name.partition(",")[0]) in rows and "threads" not in name
+        ]
+        for machine, own in read_baseline(BASELINE).items()
+    }
 
 
 def headlines(rows, sizes):
     """Return the table of the README, and what it leaves out."""
-    both = rows + sizes
-    limits = [row for row in both if row.must]
-    missed = sum(not row.met for row in limits)
-    chosen = table([both[place(pattern, both)] for pattern in HEADLINES])
+    both = {name: own + sizes.get(name, []) for name, own in rows.items()}
+    first = next(iter(both.values()))
+    chosen = [first[place(pattern, first)].what for pattern in HEADLINES]
+    missed = ", ".join(
+        f"{sum(not row.met for row in own)} on {name}" for name, own in both.items()
+    )
+    limits = sum(bool(row.must) for row in first)
     return (
-        f"{chosen}\n\n{len(HEADLINES)} of {len(both)} numbers; of {len(limits)} that "
-        f"must be met {missed} {'is' if missed == 1 else 'are'} not."
+        f"{side_by_side(both, chosen)}\n\n{len(HEADLINES)} of {len(first)} numbers; of "
+        f"{limits} that must be met are not: {missed}."
     )
 
 
 def sections(rows, sizes):
     """Return all rows, a table for each section."""
-    starts = [place(pattern, rows) for pattern in SECTIONS]
-    ends = [*starts[1:], len(rows)]
-    parts = [rows[a:b] for a, b in zip(starts, ends, strict=True)]
-    titles = [*SECTIONS.values(), SIZES]
-    tables = zip(titles, [*parts, sizes], strict=True)
-    return "\n\n".join(f"## {title}\n\n{table(part)}" for title, part in tables)
+    first = next(iter(rows.values()))
+    starts = [place(pattern, first) for pattern in SECTIONS]
+    names = [row.what for row in first]
+    found = [
+        f"## {title}\n\n{side_by_side(rows, names, start, end)}"
+        for title, start, end in zip(
+            SECTIONS.values(), starts, [*starts[1:], len(first)], strict=True
+        )
+    ]
+    sized = {name: sizes[name] for name in rows if name in sizes}
+    names = [row.what for row in next(iter(sized.values()))]
+    return "\n\n".join([*found, f"## {SIZES}\n\n{side_by_side(sized, names)}"])
+
+
+def side_by_side(rows, names, start=0, end=None):
+    """Return a table of rows with a column for each processor.
+
+    Parameters
+    ----------
+    rows : dict of str to list of Row
+    names : list of str
+        What the rows are of; the second of a name is the second of a processor.
+    start, end : int
+        Of the names that are shown.
+    """
+    lines = [f"| what | {' | '.join(rows)} | must be |", "|---|" + "---|" * len(rows)]
+    lines[1] += "---|"
+    left = {name: list(own) for name, own in rows.items()}
+    for what in names[:end]:
+        found = {name: _take(own, what) for name, own in left.items()}
+        must = next(row.must for row in found.values() if row)
+        cells = " | ".join(_cell(row) for row in found.values())
+        lines.append(f"| {what} | {cells} | {must} |")
+    return "\n".join(lines[:2] + lines[2 + start :])
+
+
+def _take(rows, what):
+    """Take the first row of a name away; None where there is none."""
+    for number, row in enumerate(rows):
+        if row.what == what:
+            return rows.pop(number)
+    return None
+
+
+def _cell(row):
+    if row is None:
+        return ""
+    value = f"{row.value:.4g} {row.unit}".strip()
+    return value if row.met else f"{value} **not met**"
 
 
 def place(pattern, rows):

@@ -52,11 +52,11 @@ def processor():
         return platform.machine()
 
 
-def machine():
-    """Processor and versions, in one line."""
+def versions():
+    """Versions of what counts for speed, in one line."""
     return (
-        f"{processor()}; Python {platform.python_version()}, NumPy "
-        f"{numpy.__version__}, SciPy {scipy.__version__}, Numba {numba.__version__}"
+        f"Python {platform.python_version()}, NumPy {numpy.__version__}, SciPy "
+        f"{scipy.__version__}, Numba {numba.__version__}"
     )
 
 
@@ -72,6 +72,16 @@ def table(rows):
 
 
 def write(rows, path):
-    """Write rows as JSON."""
-    found = {"machine": machine(), "rows": [asdict(row) for row in rows]}
+    """Write the rows of this processor as JSON, before those of others."""
+    here = {"versions": versions(), "rows": [asdict(row) for row in rows]}
+    others = json.loads(Path(path).read_text())
+    others.pop(processor(), None)
+    found = {processor(): here, **others}
     Path(path).write_text(json.dumps(found, indent=1) + "\n")
+
+
+def read(path):
+    """Return {processor: list of Row}, the last measured first, and its versions."""
+    found = json.loads(Path(path).read_text())
+    rows = {name: [Row(**row) for row in own["rows"]] for name, own in found.items()}
+    return rows, {name: own["versions"] for name, own in found.items()}

@@ -1,16 +1,12 @@
-"""What a run costs at survey scale, from measured rates: python -m bench.scale.
+"""What a run costs at survey scale, from measured rates: for docs/cross-survey.md.
 
-Writes the table of docs/cross-survey.md. Rates are of bench/results.json where they
-are measured there; the others are named here with their source.
+Rates are of bench/results.json where they are measured there; the others are named here
+with their source.
 """
-
-import json
-import sys
 
 from .results import HERE
 
 DOCS = HERE.parent / "docs" / "cross-survey.md"
-BEGIN, END = "<!-- scale:begin -->", "<!-- scale:end -->"
 SPECTRA, CORES = (10**6, 10**7, 10**8), (2, 64, 2048)
 MODELS = 2  # each spectrum is put on both scales
 PIXELS = 8575
@@ -26,18 +22,15 @@ RATE = "packed spectra to catalogue rows, 8 starts, normalising it, one core"
 PARENT = "memory of the run's parent per spectrum"
 
 
-def main():
-    """Put the table between the marks in the documentation."""
-    rows = json.loads((HERE / "results.json").read_text())["rows"]
-    measured = {row["what"]: row["value"] for row in rows}
-    text = DOCS.read_text()
-    before, after = text.split(BEGIN)[0], text.split(END)[1]
-    DOCS.write_text(f"{before}{BEGIN}\n{table(measured)}\n{END}{after}")
-    return 0
+def table(rows):
+    """Return the table as Markdown.
 
-
-def table(measured):
-    """Return the table as Markdown."""
+    Parameters
+    ----------
+    rows : list of Row
+        Of a processor.
+    """
+    measured = {row.what: row.value for row in rows}
     lines = [
         "| spectra | cores | packing | inference, both scales | disk | memory of the "
         "parent | what binds |",
@@ -76,7 +69,3 @@ def _time(seconds):
 def _size(count):
     """Return bytes as text of a fitting unit."""
     return f"{count / 1e12:.2f} TB"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

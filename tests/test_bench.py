@@ -251,19 +251,53 @@ def test_the_pages_say_what_was_measured():
     pages = importlib.import_module("bench.pages")
     for path, text in pages.make_pages().items():
         assert path.read_text() == text, f"{path.name}: python -m bench.pages"
-    readme, docs = pages.README.read_text(), pages.DOCS.read_text()
-    rows = json.loads(pages.RESULTS.read_text())["rows"]
-    lines = [f"| {row['what']} | {row['value']:.4g} {row['unit']} |" for row in rows]
-    assert not [line for line in lines if line not in docs]
-    middle = importlib.import_module("bench.reliability").read_part(
+    readme = importlib.import_module("bench.reliability").read_part(
         "bench", pages.README
     )
-    shown = [line for line in middle.splitlines() if line.startswith("| ")][1:]
+    docs = pages.DOCS.read_text()
+    known, _ = importlib.import_module("bench.results").read(pages.RESULTS)
+    for row in next(iter(known.values())):
+        assert f"| {row.what} | {row.value:.4g} {row.unit}".rstrip() in docs
+    shown = [line for line in readme.splitlines() if line.startswith("| ")][1:]
     assert len(shown) == len(pages.HEADLINES) <= 15
-    assert not [line for line in shown if line not in docs]
-    missed = [row["what"] for row in rows if not row["met"]]
-    assert docs.count("**not met**") == len(missed)
-    assert f" must be met {len(missed)} " in readme
+    missed = {name: sum(not r.met for r in rows) for name, rows in known.items()}
+    assert docs.count("**not met**") == sum(missed.values())
+    assert all(f" {count} on {name}" in readme for name, count in missed.items())
+
+
+def test_processors_stand_side_by_side():
+    pages = importlib.import_module("bench.pages")
+    results = importlib.import_module("bench.results")
+    rows = {
+        "one": [
+            results.only("a", 1.0, "s"),
+            results.at_most("b", 2.0, 1.0, "x"),
+            results.only("a", 3.0),
+        ],
+        "two": [results.only("a", 4.0), results.only("a", 5.0), results.only("c", 6.0)],
+    }
+    names = [row.what for row in rows["one"]]
+    assert pages.side_by_side(rows, names).splitlines()[2:] == [
+        "| a | 1 s | 4 |  |",
+        "| b | 2 x **not met** |  | <= 1 x |",
+        "| a | 3 | 5 |  |",
+    ]
+    last = pages.side_by_side(rows, names, 2).splitlines()
+    assert last[0] == "| what | one | two | must be |" and last[2] == "| a | 3 | 5 |  |"
+    assert len(last) == 3
+
+
+def test_results_of_other_processors_are_kept(monkeypatch, tmp_path):
+    results = importlib.import_module("bench.results")
+    path = tmp_path / "results.json"
+    path.write_text('{"first": {"versions": "1", "rows": []}}')
+    for name in ("second", "first"):
+        monkeypatch.setattr(results, "processor", lambda name=name: name)
+        results.write([results.only("a", 1.0)], path)
+    rows, versions = results.read(path)
+    assert list(rows) == ["first", "second"]
+    assert rows["first"] == rows["second"] == [results.only("a", 1.0)]
+    assert "Numba" in versions["second"]
 
 
 def test_a_row_that_the_pages_lack_or_have_twice_is_named():
