@@ -1,10 +1,11 @@
 """Is the optimum found, and is it the global one? On real and simulated spectra."""
 
+from copy import copy
+
 import numpy as np
 from scipy.optimize import least_squares
 
 from fastcannon import CannonModel
-from fastcannon.inference import Inferrer
 
 from .realdata import apstar_spectra, bovy_model, miles_spectra
 from .results import at_least, at_most, only
@@ -38,20 +39,11 @@ def _compare(what, model, flux, ivar, threads):
     rng = np.random.default_rng(5)
     low, high = model.hull.min(axis=1), model.hull.max(axis=1)
     starts = rng.uniform(low, high, size=(RANDOM_STARTS, len(low)))
-    best = Inferrer(
-        model.label_names,
-        model.terms,
-        model.theta,
-        model.s2,
-        model.fiducials,
-        model.scales,
-        starts,
-        None,
-        RANDOM_STARTS,
-        len(flux),
-        "double",
-        "compressed",
-    ).infer(np.float32(flux), np.float32(ivar), threads)
+    anywhere = copy(model)
+    anywhere.starts, anywhere.hull = starts, None
+    best = anywhere.infer(
+        flux, ivar, RANDOM_STARTS, threads, precision="double", method="compressed"
+    )
     lowest = np.fmin(best.chi2, found.chi2)
     share = 100 * np.mean(found.chi2 <= lowest + 1e-3)
     alone = 100 * np.mean(single.chi2 > lowest + 1e-3)

@@ -98,11 +98,10 @@ class Bare:
         minutes = (time.perf_counter() - start) / 60
         if done.returncode:
             print(done.stdout[-FAREWELL:], flush=True)
-        return {
-            "minutes": round(minutes, 2),
-            "exit": done.returncode,
-            "said": last_words(done.stdout),
-        }
+        said = last_words(done.stdout)
+        if step == "python":
+            said = f"{Path(python).name}: {said}"
+        return {"minutes": round(minutes, 2), "exit": done.returncode, "said": said}
 
     def _command(self, step, python):
         if step == "clone":

@@ -1,5 +1,7 @@
 """Speed of inference and training, in units of the matrix product."""
 
+from copy import copy
+
 import numpy as np
 
 from fastcannon import CannonModel
@@ -222,7 +224,6 @@ def _root(profile, low, high):
 
 def check_folds(model, labels, flux, ivar, threads, n_folds=2):
     """Cross-validated labels against models really trained without the fold."""
-    from fastcannon.inference import Inferrer
     from fastcannon.training import train_pixels
 
     folds = model.cross_validate(labels, flux, ivar, threads=threads)
@@ -239,18 +240,9 @@ def check_folds(model, labels, flux, ivar, threads, n_folds=2):
             model.fit,
             threads,
         )
-        brute = Inferrer(
-            model.label_names,
-            model.terms,
-            theta,
-            s2,
-            model.fiducials,
-            model.scales,
-            model.starts,
-            model.hull,
-            8,
-            int(out.sum()),
-        ).infer(flux[out], ivar[out], threads)
+        one = copy(model)
+        one.theta, one.s2 = theta, s2
+        brute = one.infer(flux[out], ivar[out], threads=threads)
         away = abs(folds.result.labels[out] - brute.labels) / brute.errors
         worst = max(worst, away.max())
     return at_most("cross-validation - brute-force refits, formal errors", worst, 0.02)
