@@ -234,15 +234,7 @@ def test_absurd_flux_in_training_stays_in_its_pixel(stars, model):
     assert (away < 2 * model.infer(*stars.spectra).errors).all()
 
 
-# ---- stars and labels that cannot be trained on
-
-
-def test_missing_labels_in_training(stars):
-    for value in (np.nan, np.inf):
-        labels = stars.labels.copy()
-        labels[[4, 9], 1] = value
-        with pytest.raises(InputError, match=r"'logg'.* 2 of 80 stars.*row 4.*remove"):
-            train(stars, labels=labels)
+# ---- stars that cannot be trained on
 
 
 @pytest.mark.parametrize("n", [0, 1, 9, 10])
@@ -250,58 +242,6 @@ def test_fewer_stars_than_terms(stars, n):
     expected = f"{n} stars cannot determine 10 terms"
     with pytest.raises(InputError, match=expected):
         CannonModel(NAMES).train(*(a[:n] for a in stars.training))
-
-
-@pytest.mark.parametrize("n_different", [0, 1])
-def test_constant_label(stars, n_different):
-    labels = stars.labels.copy()
-    labels[n_different:, 2] = 0.1
-    with pytest.raises(
-        InputError, match=r"'fe_h' is \(nearly\) constant.*leave it out"
-    ):
-        train(stars, labels=labels)
-
-
-def test_two_identical_labels(stars):
-    labels = stars.labels.copy()
-    labels[:, 2] = labels[:, 1]
-    with pytest.raises(InputError, match=r"terms fe_h.* depend .*two labels identical"):
-        train(stars, labels=labels)
-    labels[:, 2] = 5 - 2 * labels[:, 1]
-    with pytest.raises(InputError, match="two labels identical"):
-        train(stars, labels=labels)
-
-
-def test_a_label_of_two_values(stars):
-    labels = stars.labels.copy()
-    labels[:, 2] = np.arange(80) % 2  # its square is itself
-    with pytest.raises(InputError, match=r"fe_h.*too few values"):
-        train(stars, labels=labels)
-
-
-def test_labels_whose_product_is_always_zero(stars):
-    labels = stars.labels - np.median(stars.labels, axis=0)
-    labels = np.vstack([labels, labels])
-    labels[:80, 1], labels[80:, 2] = 0, 0  # a cross: logg or fe_h, never both
-    flux, ivar = (np.vstack([a, a]) for a in stars.spectra)
-    labels = np.vstack([labels, -labels])  # the median is 0 in both
-    flux, ivar = np.vstack([flux, flux]), np.vstack([ivar, ivar])
-    with pytest.raises(InputError, match=r"logg\*fe_h depend"):
-        CannonModel(NAMES).train(labels, flux, ivar)
-
-
-def test_a_label_name_that_does_not_exist(stars, model):
-    table = Table(stars.labels, names=("teff", "logg", "feh"))
-    expected = "no column 'fe_h'; it has teff, logg, feh"
-    for labels in (table, table.as_array(), {n: table[n] for n in table.colnames}):
-        with pytest.raises(InputError, match=expected):
-            train(stars, labels=labels)
-        with pytest.raises(InputError, match=expected):
-            model.predict_flux(labels)
-    with pytest.raises(InputError, match=r"'FEH'; the labels are teff, logg, fe_h"):
-        CannonModel(NAMES, terms=["teff", "FEH^2"])
-    with pytest.raises(InputError, match=r"censors name feh; the labels are teff"):
-        CannonModel(NAMES, censors={"feh": np.ones(70, bool)})
 
 
 # ---- pixels and spectra without data

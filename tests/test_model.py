@@ -1,11 +1,9 @@
 """Training: against dense likelihoods in plain NumPy, and the laws it must keep."""
 
-import re
-
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.table import MaskedColumn, QTable, Table
+from astropy.table import QTable, Table
 from scipy.optimize import brentq
 from toy import CENTRES, NAMES, WIDTHS, result_bytes, toy
 
@@ -428,46 +426,6 @@ def test_labels_from_any_table(stars, model):
     for labels in choices:
         other = CannonModel(NAMES).train(labels, *stars.spectra)
         assert other.theta.tobytes() == model.theta.tobytes()
-
-
-@pytest.mark.parametrize("value", [1e30, -9999.0])
-@pytest.mark.parametrize("n", [30, 60])
-def test_a_label_that_no_star_has_is_refused(stars, value, n):
-    labels = stars.labels[:n].copy()
-    labels[7, 2] = value
-    flux, ivar = (image[:n] for image in stars.spectra)
-    said = re.escape(f"label 'fe_h' of row 7 is {value:g}, more than")
-    with pytest.raises(InputError, match=said):
-        CannonModel(NAMES).train(labels, flux, ivar)
-    with pytest.raises(InputError, match=said):
-        CannonModel(NAMES).cross_validate(labels, flux, ivar, folds=2)
-
-
-def test_a_training_label_far_from_the_given_scale_is_refused(model, stars):
-    labels = stars.labels.copy()
-    labels[7, 0] = 1e300
-    with pytest.raises(InputError, match=r"label 'teff' of row 7 is 1e\+300"):
-        CannonModel.from_coefficients(
-            NAMES,
-            model.theta,
-            model.s2,
-            model.fiducials,
-            model.scales,
-            training_labels=labels,
-        )
-
-
-def test_masked_labels_that_are_not_real_are_refused(stars):
-    labels = np.ma.masked_array(stars.labels.astype("c8"), mask=stars.labels < 0)
-    with pytest.raises(InputError, match=r"labels have type complex64.*real"):
-        CannonModel(NAMES).train(labels, *stars.spectra)
-
-
-def test_masked_labels_are_refused_in_training(stars):
-    table = Table(stars.labels, names=NAMES)
-    table["logg"] = MaskedColumn(table["logg"], mask=np.arange(150) == 6)
-    with pytest.raises(InputError, match=r"'logg' is missing.*1 of 150.*row 6"):
-        CannonModel(NAMES).train(table, *stars.spectra)
 
 
 @pytest.mark.parametrize("censored", [False, True])
