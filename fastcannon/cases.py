@@ -300,9 +300,10 @@ def _plan(config, survey, training, labels):
     with open_survey(config, survey) as spectra:
         packed = [part.identity for part in spectra.parts]
         masks = _censors(config, survey, spectra.wavelength, spectra.medium) or {}
+        listed = []
         if continuum.pixels is not None:
-            listed = _listed_pixels(continuum.pixels, len(spectra.wavelength))
-            masks["continuum"] = listed
+            found = _listed_pixels(continuum.pixels, len(spectra.wavelength))
+            listed = np.flatnonzero(found).tolist()
     ids = list(map(str, training[f"id_{survey.name}"]))
     return digest(
         PLAN_VERSION,
@@ -312,7 +313,7 @@ def _plan(config, survey, training, labels):
         labels.tobytes().hex(),
         {name: mask.tobytes().hex() for name, mask in masks.items()},
         asdict(config.model),
-        (continuum.order, continuum.passes, survey.error_floor),
+        (continuum.order, continuum.passes, listed, survey.error_floor),
     )
 
 

@@ -3,12 +3,13 @@
 ======================================== ===========================================
 run.json                                 the settings that everything here was made with
 run.log                                  what was said, with times
-packed/SURVEY/part-*.fits                spectra, see `pack`; refused.ecsv lists files
+packed/SURVEY/part-*.fits                spectra, see `pack`
+packed/SURVEY/refused.ecsv               files that cannot be used, and why
 training.fits                            common stars that pass all cuts
 differences.ecsv                         differences of the scales (`differences`)
 models/SURVEY-on-SCALE.fits              trained on SURVEY's spectra, SCALE's labels
 validation/SURVEY-on-SCALE.fits          given and out-of-fold labels
-validation/SURVEY-on-SURVEY-own-vmicro.fits  the same with its own vmicro
+validation/*-own-vmicro.fits             the same with the survey's own vmicro
 labels/SURVEY-on-SCALE/part-*.fits       labels of all packed spectra
 stars/SURVEY/part-*.fits                 survey and Gaia values of the packed spectra
 left_out/SURVEY.fits                     spectra and entries that have no row, and why

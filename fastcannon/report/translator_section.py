@@ -66,17 +66,19 @@ def translator_section(book):
     else:
         section.notes.append("There is no comparison with the Cannon yet.")
     for way, path in run.translators.items():
-        try:
-            _add_figures(book, section, way, path)
-        except (FastcannonError, OSError) as error:  # of other labels, for example
-            run.note(path, error)
+        _add_figures(book, section, way, path)
     return [section]
 
 
 def _add_figures(book, section, way, path):
     """Add residuals, losses and importance of one translator."""
     run, name = book.run, "-to-".join(way)
-    translator = Translator.read(path)
+    try:
+        translator = Translator.read(path)
+        shares = _importance(run, way, translator)
+    except (FastcannonError, OSError) as error:  # damaged, or of other labels
+        run.note(path, error)
+        return
     words = " to ".join(way)
     if run.training is not None and way in run.held_out:
         section.figures.append(
@@ -90,10 +92,7 @@ def _add_figures(book, section, way, path):
                 _residuals(run, way),
             )
         )
-    if run.training is not None and len(run.names) <= MOST_INPUTS:
-        table = training_columns(*way, run.names, run.training)
-        shares = translator.importance(table, *_EXPLAINED)
-        shares["input"] = [f"{label}_{way[0]}" for label in run.names]
+    if shares is not None:
         section.figures.append(
             book.figure(
                 f"translator-importance-{name}",
@@ -112,6 +111,16 @@ def _add_figures(book, section, way, path):
             translator.trained.history,
         )
     )
+
+
+def _importance(run, way, translator):
+    """Return what `importance_figure` shows; None without stars or of many inputs."""
+    if run.training is None or len(run.names) > MOST_INPUTS:
+        return None
+    table = training_columns(*way, run.names, run.training)
+    shares = translator.importance(table, *_EXPLAINED)
+    shares["input"] = [f"{label}_{way[0]}" for label in run.names]
+    return shares
 
 
 def _residuals(run, way):
