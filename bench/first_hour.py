@@ -46,16 +46,18 @@ def main():
     options = parser.parse_args()
     if unknown := set(options.steps) - set(STEPS):
         parser.error(f"unknown step {', '.join(sorted(unknown))}")
-    found = read_results()["steps"] if options.steps and RESULTS.exists() else {}
+    wrong = []
     with tempfile.TemporaryDirectory() as name:
         bare = Bare(Path(name))
         for step in ["clone", *(options.steps or list(STEPS)[1:])]:
-            found[step] = bare.do(step, options.python)
-            print(step, found[step], flush=True)
-    write_results({step: found[step] for step in STEPS if step in found})
+            row = bare.do(step, options.python)
+            print(step, row, flush=True)
+            keep(step, row)
+            wrong += [step] if row["exit"] else []
     put_part("hour", hour_text())
     save(hour_figure(read_results()["steps"]), "hour")
-    return int(any(row["exit"] for row in found.values()))
+    print(f"{len(wrong)} steps failed: {', '.join(wrong) or 'none'}")
+    return int(bool(wrong))
 
 
 class Bare:
@@ -128,8 +130,10 @@ def read_results():
     return json.loads(RESULTS.read_text(encoding="utf-8"))
 
 
-def write_results(steps):
-    """Write the results of steps."""
+def keep(step, row):
+    """Put the result of a step among those of the last time."""
+    found = read_results()["steps"] | {step: row}
+    steps = {name: found[name] for name in STEPS if name in found}
     content = {"machine": processor(), "steps": steps}
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

@@ -152,6 +152,11 @@ def bias_in_bins(found, name, true, common, least=LEAST):
     return Bins(np.array(bias), np.array(error), float(pull))
 
 
+def rms(values):
+    """Root of the mean square."""
+    return np.sqrt(np.mean(np.square(values)))
+
+
 # The extrinsic network
 
 

@@ -227,12 +227,11 @@ class Inferrer:
             inside_x, outside = self._project(minima.x)
             if outside.any():
                 rows = np.flatnonzero(outside)
-                if self.method == "compressed":
-                    some = coefficients[rows]
-                else:
-                    some = self._coefficients(w[rows], wr[rows], constant[rows])
+                if self.method == "streaming":
+                    # of all: products of fewer rows may round in another way
+                    coefficients = self._coefficients(w, wr, constant)
                 inside_x[rows], found.inside_chi2[rows] = self._confine(
-                    some, inside_x[rows]
+                    coefficients[rows], inside_x[rows]
                 )
         status |= np.where(outside, STAR_STATUS["OUTSIDE_HULL"], 0)
         found.minima[:] = minima.count

@@ -311,11 +311,7 @@ def test_pathological_spectra_leave_their_neighbours_alone(
         if not isinstance(values, np.ndarray):
             continue
         given, found = values[others], getattr(result, name)[others]
-        if method == "streaming" and name.startswith("inside"):
-            # one product over the rows outside the hull, whose number has changed
-            np.testing.assert_allclose(found, given, rtol=1e-6)
-        else:
-            assert found.tobytes() == given.tobytes()
+        assert found.tobytes() == given.tobytes(), name
     for row in (3, 30, 40):
         assert result.status[row] == STAR_STATUS["NO_DATA"]
         assert result.n_pixels[row] == result.minima[row] == 0

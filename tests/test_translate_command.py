@@ -224,11 +224,15 @@ def test_partitions_are_read_again(folder, answers, tmp_path, small_blocks):
     assert found["teff_b"].unit == "K"
 
 
-def test_a_table_in_several_files(folder, survey, answers, tmp_path, small_blocks):
+def test_a_table_in_several_files(folder, survey, tmp_path, small_blocks):
     """In the order given; the tasks are those of one run of the workers given."""
     paths = [tmp_path / name for name in ("z.fits", "a.fits")]
-    for path, rows in zip(paths, (survey[:2500], survey[2500:]), strict=True):
+    parts = survey[:2500], survey[2500:]
+    for path, rows in zip(paths, parts, strict=True):
         fitsfiles.write_table(path, rows, "STARS")
+    # Products in single precision may round by the place of a row: file by file.
+    translator = Translator.read(folder / "a.fits")
+    answers = vstack([translator.apply(rows) for rows in parts])
     sizes = []
 
     def work(function, tasks, advance=None):
