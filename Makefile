@@ -9,6 +9,8 @@
 # make bench-kernels   every kernel alone: spread of its times, beside NumPy's
 # make bench-compare   every kernel, inference and training of many sizes, against
 #                      bench/baseline.json: fails where one got slower by 15 %
+# make bench-instructions   instructions of every kernel, counted by valgrind, against
+#                      bench/instructions.json: fails where one takes 2 % more
 # make bench-million   memory of packing a million stars; half an hour
 # make bench-galaxy    a run on 20,000 + 20,000 simulated stars against its truth;
 #                      half an hour, 30 GB
@@ -28,7 +30,7 @@ READY := .venv/installed
 KERNEL_TESTS := $(wildcard tests/test_kernels_*.py) tests/test_continuum.py
 
 .PHONY: demo test test-oldest package check docs bench bench-kernels bench-compare \
-    bench-million bench-galaxy reliability trust first-hour fuzz clean
+    bench-instructions bench-million bench-galaxy reliability trust first-hour fuzz clean
 
 demo: $(READY)
 	$(BIN)/python -m fastcannon.demo --out demo $(if $(DATA),--data "$(DATA)")
@@ -78,6 +80,9 @@ bench-kernels: $(READY)
 
 bench-compare: $(READY)
 	$(BIN)/python -m bench.compare
+
+bench-instructions: $(READY)
+	$(BIN)/python -m bench.instructions
 
 bench-million: $(READY)
 	$(BIN)/python -m bench.million

@@ -1,7 +1,8 @@
-"""How far the measurements of bench/baseline.json scatter: python -m bench.ratios.
+"""How far what tells of slower kernels scatters: python -m bench.ratios.
 
-Every processor of the baseline measured all cases several times, with the same code.
-Fills its part of docs/reliability.md.
+Every processor of bench/baseline.json measured all cases several times, with the same
+code; instructions (bench/instructions.json) were counted twice. Fills its part of
+docs/reliability.md.
 """
 
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 from fastcannon.figures import style
 
 from .compare import BASELINE, FACTOR, read_baseline
+from .instructions import read_counts
 from .reliability import WELL, WRONG, finish_rows, put_part, save
 
 ABOVE = 100 * (FACTOR - 1)  # per cent
@@ -56,6 +58,12 @@ def ratios_text(known):
             f"| {50 * (high - low):.1f} % | {once} of {found.size} "
             f"| {alarms(found)} of {len(found)} |"
         )
+    counts = read_counts()
+    lines += [
+        "",
+        f"Instructions of {len(counts['instructions'])} kernels, counted twice: the "
+        f"largest difference is {100 * counts['spread']:.2g} %.",
+    ]
     return "\n".join([*lines, ""])
 
 

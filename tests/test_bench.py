@@ -215,6 +215,41 @@ def test_scatter_is_told_and_drawn():
     np.testing.assert_allclose(sorted(slower), [0] * 5 + [30])
 
 
+def test_instructions_of_all_kernels_are_known():
+    measure = importlib.import_module("bench.measure")
+    found = importlib.import_module("bench.instructions").read_counts()
+    assert set(found["instructions"]) == set(measure.CASES)
+    assert min(found["instructions"].values()) > 0 and found["spread"] < 0.01
+
+
+def test_instructions_are_read_from_the_second_file_of_a_kernel(tmp_path, monkeypatch):
+    instructions = importlib.import_module("bench.instructions")
+    for number in range(1, 25):
+        path = tmp_path / f"counts.{number}"
+        path.write_text(f"desc: x\ntotals: {1000 * number}\n")
+    names = [str(n) for n in range(12)]
+    monkeypatch.setattr(instructions, "cases", lambda: dict.fromkeys(names, (10, None)))
+    found = instructions.totals(tmp_path / "counts", names)
+    assert found == {name: 200.0 * (int(name) + 1) for name in names}
+    with pytest.raises(SystemExit, match="24 files of counts for 11 kernels"):
+        instructions.totals(tmp_path / "counts", names[1:])
+
+
+def test_more_instructions_are_told(monkeypatch, capsys):
+    instructions = importlib.import_module("bench.instructions")
+    before = {"a.b": 100.0, "c.d": 100.0}
+    kept = {"versions": instructions.versions(), "instructions": before}
+    monkeypatch.setattr(instructions, "read_counts", lambda: kept)
+    for count, ends in ((101.9, 0), (102.1, 1)):
+        found = before | {"c.d": count}
+        monkeypatch.setattr(instructions, "count", lambda found=found: found)
+        assert instructions.main([]) == ends
+    assert "c.d: 102.1 instructions, +2.1%" in capsys.readouterr().out
+    kept["versions"] = {"numba": "0.1"}
+    with pytest.raises(SystemExit, match=r"0\.1.*--update"):
+        instructions.main([])
+
+
 def test_the_page_shows_the_first_hour():
     hour = importlib.import_module("bench.first_hour")
     page = importlib.import_module("bench.reliability")
