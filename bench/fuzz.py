@@ -20,7 +20,6 @@ import warnings
 from pathlib import Path
 
 from .peaks import own_peak
-from .reliability import put_part
 
 FOLDER = Path("fuzz")
 RESULTS = Path(__file__).with_name("fuzz.json")
@@ -76,7 +75,48 @@ def keep(rows):
     """Put what targets did into RESULTS, and all results into the page."""
     found = read_results() | {row["target"]: row for row in rows}
     RESULTS.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    draw(found)
+
+
+def draw(found):
+    """Put results into the page and its picture."""
+    # here: what fuzzes need not load matplotlib
+    from .reliability import put_part, save
+
     put_part("fuzz", fuzz_table())
+    save(fuzz_figure(found), "fuzz")
+
+
+def fuzz_figure(found):
+    """Return the figure of the targets: files that each was given.
+
+    Parameters
+    ----------
+    found : dict of str to dict
+        Of `read_results`.
+    """
+    from fastcannon.figures import style
+
+    from .reliability import WELL, WRONG, finish_rows
+
+    figure = style.new_figure(6.4, 0.8 + 0.19 * len(found))
+    axes = figure.subplots()
+    for colour, what, broken in (
+        (WELL, "nothing found", False),
+        (WRONG, "found", True),
+    ):
+        rows = [
+            n for n, row in enumerate(found.values()) if bool(row["finding"]) == broken
+        ]
+        files = [row["executions"] for row in found.values()]
+        if rows:
+            label = f"{what}: {len(rows)} readers"
+            axes.barh(
+                rows, [files[n] for n in rows], color=colour, height=0.7, label=label
+            )
+    axes.set_xscale("log")
+    axes.set_xlim(left=100)
+    return finish_rows(figure, axes, list(found), "damaged files that were read")
 
 
 def read_results():

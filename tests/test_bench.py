@@ -351,9 +351,12 @@ def test_the_page_shows_ten_minutes_of_every_target_of_the_fuzz():
     found = fuzz.read_results()
     assert set(found) == set(targets)
     assert min(row["cpu_seconds"] for row in found.values()) >= 600
-    assert importlib.import_module("bench.reliability").read_part("fuzz") == (
-        fuzz.fuzz_table()
-    )
+    page = importlib.import_module("bench.reliability")
+    assert page.read_part("fuzz") == fuzz.fuzz_table()
+    assert page.picture("fuzz").stat().st_size
+    found["model"] = found["model"] | {"finding": "KeyError"}
+    names = [text.get_text() for text in fuzz.fuzz_figure(found).legends[0].texts]
+    assert names == [f"nothing found: {len(found) - 1} readers", "found: 1 readers"]
 
 
 def test_the_page_shows_the_numbers_of_all_kernels_and_peers():
