@@ -7,6 +7,10 @@ error_model="numpy"
     raises; the kernels report trouble by status codes.
 nogil=True
     Kernels run in plain Python threads, one block of spectra or pixels each.
+forceinline=True
+    A kernel holds all that it calls. A call that is left is to a symbol that other
+    kernels have, too, optimised in their own way, and which of them it reaches depends
+    on what was compiled or loaded before: the last digits would.
 fastmath={"reassoc", "contract"}
     Sums may be reordered (vector lanes) and multiply-adds fused. The full
     fast-math set is never used: it would delete the tests for NaN.
@@ -32,6 +36,7 @@ from numba.core import caching, config
 OPTIONS = {
     "error_model": "numpy",
     "nogil": True,
+    "forceinline": True,
     "fastmath": {"reassoc", "contract"},
 }
 

@@ -145,36 +145,11 @@ def _descend(
     normal = work_matrix[0]
     lower = work_matrix[1]
     trial_normal = work_matrix[2]
-    value = normal_equations(
-        x_inout,
-        flux,
-        w,
-        chunks,
-        program,
-        where,
-        first,
-        work_m,
-        work_rows,
-        gradient,
-        normal,
-    )
+    value = np.inf
     damping = 0.0
-    for _ in range(max_steps):
-        for i in range(n_labels):
-            for j in range(i):
-                lower[i, j] = normal[i, j]
-            lower[i, i] = normal[i, i] * (1.0 + damping)
-            step[i] = gradient[i]
-        if factor(lower, n_labels, lower):
-            damping = max(10.0 * damping, 1e-3)
-            if damping > 1e20:
-                break
-            continue
-        solve(lower, n_labels, step)
-        predicted = 0.0
-        for i in range(n_labels):
-            predicted += gradient[i] * step[i]
-            trial[i] = x_inout[i] + step[i]
+    predicted = np.inf  # of the start, which is taken as it is
+    trial[:] = x_inout
+    for _ in range(max_steps + 1):
         trial_value = normal_equations(
             trial,
             flux,
@@ -199,8 +174,24 @@ def _descend(
             damping = 0.1 * damping if damping > 1e-4 else 0.0
         else:
             damping = max(10.0 * damping, 1e-3)
-            if damping > 1e20:
+        if not np.isfinite(value):
+            break
+        while True:
+            for i in range(n_labels):
+                for j in range(i):
+                    lower[i, j] = normal[i, j]
+                lower[i, i] = normal[i, i] * (1.0 + damping)
+            if damping > 1e20 or not factor(lower, n_labels, lower):
                 break
+            damping = max(10.0 * damping, 1e-3)
+        if damping > 1e20:
+            break
+        step[:] = gradient
+        solve(lower, n_labels, step)
+        predicted = 0.0
+        for i in range(n_labels):
+            predicted += gradient[i] * step[i]
+            trial[i] = x_inout[i] + step[i]
     return value, NOT_CONVERGED
 
 

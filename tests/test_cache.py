@@ -24,6 +24,17 @@ cholesky.invert(lower, 2, np.zeros(2), inverse)
 hits = [sum(f.stats.cache_hits.values()) for f in (cholesky.factor, cholesky.invert)]
 print(*inverse.ravel(), *hits)
 """
+INSIDE = """
+import re
+from numba import float64 as f, int64 as i
+from mykernels.folds import leave_folds_out as kernel
+kernel.compile((f[:, :, :, ::1], f[:, :, :, ::1], f[:, :, ::1], i[:, ::1], f,
+                f[:, ::1], f[::1], f[:, :, ::1], f[:, ::1], f[:, ::1]))
+code, = kernel.inspect_llvm().values()
+own = re.findall(r"^define .*@_ZN.*mykernels.*leave_folds_out", code, re.MULTILINE)
+shared = re.findall(r"^define linkonce.*mykernels.*", code, re.MULTILINE)
+print(len(own) > 0, len(shared))
+"""
 EXPECTED = [0.3125, -0.125, -0.125, 0.25]
 
 
@@ -38,14 +49,14 @@ def package(tmp_path):
     return tmp_path
 
 
-def start(package, cache="cache"):
+def start(package, cache="cache", code=CODE):
     environment = os.environ | {
         "NUMBA_CACHE_DIR": str(package / cache),
         "PYTHONPATH": str(package),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", CODE],
+        [sys.executable, "-W", "error", "-c", code],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -77,6 +88,12 @@ def test_a_second_process_loads_what_the_first_compiled(package):
     assert all(path.suffix == ".nbc" for path in written)
     assert result(start(package)) == [1, 1]
     assert files(package) == written
+
+
+def test_a_kernel_does_not_call_what_another_may_have_brought(package):
+    # `solve` in each of its callers is another machine code, with other last digits.
+    out, err = start(package, code=INSIDE).communicate(timeout=120)
+    assert (out.split(), err) == (["True", "0"], "")
 
 
 def test_six_cold_starts_at_once_agree(package):

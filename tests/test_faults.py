@@ -107,14 +107,22 @@ def small_spectra(folder):
 
 
 def test_work_told_to_stop_says_one_line_and_goes_on(bench, run, pack, tmp_path):
-    out = tmp_path / "run"
-    for command, what, moment in ((pack, signal.SIGTERM, 2.5), (run, signal.SIGINT, 6)):
-        stopped, wrong = bench.kills.stop(command.prepare(out), moment, what)
-        assert wrong == []
-        assert stopped or command is pack  # which a fast machine may have ended
+    for command, what in ((pack, signal.SIGTERM), (run, signal.SIGINT)):
+        out = stopped_halfway(bench, command, tmp_path / command.name, what)
         assert bench.ground.halves(out, run.expected) == []
         assert not bench.ground.temporaries(out / "packed")
-    assert bench.kills.finished(run, out) == []
+        assert bench.kills.finished(command, out) == []
+
+
+def stopped_halfway(bench, command, folder, what):
+    """Stop a command sooner and sooner, until it had not ended; return its folder."""
+    moment, stopped = 0.8 * command.seconds, False
+    while not stopped:
+        moment *= 0.7
+        out = folder / f"after-{moment:.1f}-s"
+        stopped, wrong = bench.kills.stop(command.prepare(out), moment, what)
+        assert wrong == []
+    return out
 
 
 def test_a_training_killed_leaves_a_whole_model_or_none(bench, train, tmp_path):
