@@ -34,10 +34,10 @@ PROGRAM = f"""
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from fastcannon import config
-from fastcannon.cli import main
+from fastcannon.cli import program
 config.PART_STEP = {PART}
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(program())
 """
 LABELS = ("teff", "logg", "fe_h")
 # They tell the time, or are held by a process.

@@ -96,6 +96,16 @@ the speed in units of a matrix product. The exit code is 1 where a check failed.
 }
 
 
+def program():
+    """Run the command line as the whole of a process; return its exit code."""
+    code = main()
+    if code < 128:
+        # A stop comes too late now, and would only hide the exit code.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+    return code
+
+
 def main(argv=None):
     """Run the command line.
 

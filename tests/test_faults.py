@@ -289,3 +289,35 @@ def test_a_translator_stopped_while_it_is_compiled_ends_in_order(second, tmp_pat
     )
     assert done.returncode == 128 + signal.SIGTERM
     assert done.stderr == "fastcannon: stopped; files that are finished are kept\n"
+
+
+ENDING = """
+import atexit, runpy, signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def tidy_up():
+    print("done", flush=True)
+    time.sleep(1)
+
+atexit.register(tidy_up)
+sys.argv = ["fastcannon", "init", sys.argv[1], "-q"]
+runpy.run_module("fastcannon", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("what", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_after_the_work_is_done_comes_too_late(what, tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", ENDING, tmp_path / "f.toml"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout.readline() == "done\n"
+            process.send_signal(what)
+            _, said = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (0, "")
+    assert (tmp_path / "f.toml").exists()

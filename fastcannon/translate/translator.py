@@ -5,6 +5,7 @@ from astropy.table import Table
 
 from ..checks import check_names
 from ..errors import InputError, check_whole
+from ..parallel import single_threaded_blas
 from .apply import apply_trained, map_values, standardised
 from .columns import check_units, read_columns
 from .fitting import fit
@@ -106,7 +107,8 @@ class Translator:
             Columns are missing, empty, constant or in a wrong unit; fewer than 200 rows
             are complete; or JAX is not installed.
         """
-        self.trained, self.held_out = fit(self, table, progress)
+        with single_threaded_blas():  # the number of threads changes the last digits
+            self.trained, self.held_out = fit(self, table, progress)
         return self
 
     def apply(self, table, level=0.68, threads=None):
