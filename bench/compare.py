@@ -4,11 +4,12 @@
     python -m bench.compare NAME ...     # only what has one of these in its name
     python -m bench.compare --update     # measure, and make it the baseline
 
-A ratio may be 15 % above the baseline, which is of five rounds of measuring on every
-processor that was at hand. What is above is measured again, up to `TRIES` times, and
-the median of all its medians counts. On another processor ratios differ for reasons of
-their own: 50 % above the largest are allowed there. The exit status
-is 1 where anything got slower. Nothing else should run meanwhile.
+A ratio is of the quickest of twelve turns, of a case and of the product. It may be 15 %
+above the baseline: the median of the rounds that were kept of this processor, five as
+--update makes them. What is above is measured again, up to `TRIES` times, and the
+median counts. On another processor ratios differ for reasons of their own: 50 % above
+the largest are allowed there. The exit status is 1 where anything got slower. Nothing
+else should run meanwhile.
 """
 
 import argparse
@@ -24,15 +25,17 @@ BASELINE = Path(__file__).with_name("baseline.json")
 FACTOR, FACTOR_ELSEWHERE = 1.15, 1.5
 TRIES = 5
 PACKAGES = ("numba", "numpy", "scipy")
+HELP = "take the committed one, or without any make one with --update"
 
 
 def read_baseline(path):
     """Return {machine: {name: ratios}}: of every round, on every processor."""
     try:
         known = json.loads(Path(path).read_text(encoding="utf-8"))
-        return {machine: record["ratios"] for machine, record in known.items()}
+        found = {machine: record["ratios"] for machine, record in known.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        sys.exit(f"{path} is no baseline ({error}): make one with --update")
+        sys.exit(f"{path} is no baseline ({error}): {HELP}")
+    return found or sys.exit(f"{path} is no baseline (it is empty): {HELP}")
 
 
 def write_baseline(path, machine, runs):
@@ -128,6 +131,8 @@ def main(argv=None):
     bench, machine = Bench(), processor()
     names = [*CASES, *WHOLE]
     if args.update:
+        if BASELINE.exists():
+            read_baseline(BASELINE)  # before the work, which is added to it
         write_baseline(BASELINE, machine, [bench.measure(names) for _ in range(TRIES)])
         print("now: python -m bench.pages; python -m bench.ratios")
         return 0

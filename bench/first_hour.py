@@ -3,7 +3,7 @@
 Clones the last commit into a temporary folder, with a home folder of its own and so
 without what pip and compilers kept, and does what a newcomer and a maintainer do there,
 one after the other. Fills its part of docs/reliability.md; the exit code is 1 if a step
-failed. Another Python for the step "python": --python python3.13.
+failed. The step "python" needs another Python: --python python3.13.
 """
 
 import argparse
@@ -41,21 +41,25 @@ FAREWELL = 1500  # characters of the output that are looked at
 def main():
     """Do the steps, draw them, and write how long they took."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("steps", metavar="STEP", nargs="*", help=", ".join(STEPS))
-    parser.add_argument("--python", default="python3")
+    known = [step for step in STEPS if step != "clone"]  # which all others begin with
+    parser.add_argument("steps", metavar="STEP", nargs="*", help=", ".join(known))
+    parser.add_argument("--python")
     options = parser.parse_args()
-    if unknown := set(options.steps) - set(STEPS):
+    if unknown := set(options.steps) - set(known):
         parser.error(f"unknown step {', '.join(sorted(unknown))}")
+    if "python" in options.steps and options.python is None:
+        parser.error("the step python needs --python")
+    steps = options.steps or [s for s in known if s != "python" or options.python]
     wrong = []
     with tempfile.TemporaryDirectory() as name:
         bare = Bare(Path(name))
-        for step in ["clone", *(options.steps or list(STEPS)[1:])]:
+        for step in ["clone", *steps]:
             row = bare.do(step, options.python)
             print(step, row, flush=True)
             keep(step, row)
             wrong += [step] if row["exit"] else []
-    put_part("hour", hour_text())
-    save(hour_figure(read_results()["steps"]), "hour")
+            if "clone" in wrong:
+                break
     print(f"{len(wrong)} steps failed: {', '.join(wrong) or 'none'}")
     return int(bool(wrong))
 
@@ -74,7 +78,7 @@ class Bare:
         home.mkdir()
         self.clone = folder / "fastcannon"
         own = {"HOME": str(home), "PIP_NO_CACHE_DIR": "1"}
-        dropped = ("VIRTUAL_ENV", "XDG_", "NUMBA_", "PYTHON")
+        dropped = ("VIRTUAL_ENV", "XDG_", "NUMBA_", "PYTHON", "MAKE", "MFLAGS")
         self._environment = {
             key: value
             for key, value in os.environ.items()
@@ -131,11 +135,15 @@ def read_results():
 
 
 def keep(step, row):
-    """Put the result of a step among those of the last time."""
-    found = read_results()["steps"] | {step: row}
+    """Put a result among those of the last time here, in the file and on the page."""
+    before = read_results()
+    found = before["steps"] if before["machine"] == processor() else {}
+    found = found | {step: row}
     steps = {name: found[name] for name in STEPS if name in found}
     content = {"machine": processor(), "steps": steps}
     RESULTS.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    put_part("hour", hour_text())
+    save(hour_figure(steps), "hour")
 
 
 def hour_text():

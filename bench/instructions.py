@@ -19,6 +19,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import llvmlite
 import numba
 
 from fastcannon import kernels  # noqa: F401  before `cases`: these are compiled as ever
@@ -47,16 +48,17 @@ def main(argv=None):
     options = parser.parse_args(argv)
     if options.inside:
         return inside()
-    found = count()
     if options.update:
-        again = count()
+        found, again = count(), count()
         spread = max(abs(again[name] / found[name] - 1) for name in found)
         record = {"versions": versions(), "spread": spread, "instructions": found}
         RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print("now: python -m bench.ratios")
         return 0
     before = read_counts()
     if before["versions"] != versions():
         sys.exit(f"{RESULTS.name} is of {before['versions']}: make one with --update")
+    found = count()
     more = grown(found, before["instructions"])
     print(*more, f"{len(more)} of {len(found)} kernels take more", sep="\n")
     return int(bool(more))
@@ -69,7 +71,12 @@ def read_counts():
 
 def versions():
     """Return the versions of what makes the code of kernels."""
-    return {"python": platform.python_version(), "numba": numba.__version__}
+    return {
+        "python": platform.python_version(),
+        "numba": numba.__version__,
+        "llvmlite": llvmlite.__version__,
+        "libc": " ".join(platform.libc_ver()),  # which kernels call, too
+    }
 
 
 def grown(found, before):
@@ -111,6 +118,10 @@ def totals(out, names):
     found = {}
     for name, path in zip(names, files[1::2], strict=True):
         [total] = re.findall(r"^totals: (\d+)", path.read_text(), re.MULTILINE)
+        if int(total) == 0:
+            sys.exit(
+                f"no instruction of {name} was counted: what does Numba call it by?"
+            )
         found[name] = float(f"{int(total) / rows[name]:.6g}")
     return found
 

@@ -93,7 +93,7 @@ def read_sizes():
 def headlines(rows, sizes):
     """Return the table of the README, and what it leaves out."""
     both = {name: own + sizes.get(name, []) for name, own in rows.items()}
-    first = next(iter(both.values()))
+    first = next(own for name, own in both.items() if name in sizes)
     chosen = [first[place(pattern, first)].what for pattern in HEADLINES]
     missed = ", ".join(
         f"{sum(not row.met for row in own)} on {name}" for name, own in both.items()

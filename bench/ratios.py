@@ -1,8 +1,8 @@
 """How far what tells of slower kernels scatters: python -m bench.ratios.
 
-Every processor of bench/baseline.json measured all cases several times, with the same
-code; instructions (bench/instructions.json) were counted twice. Fills its part of
-docs/reliability.md.
+Shows the processors of bench/baseline.json that measured all cases several times, with
+the same code; instructions (bench/instructions.json) were counted twice. Fills its part
+of docs/reliability.md.
 """
 
 import sys

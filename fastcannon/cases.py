@@ -295,6 +295,7 @@ def _plan(config, survey, training, labels):
     """Return the digest of all that a model and its test are made from.
 
     Line windows and listed pixels count by what they say, wherever their files are.
+    Continuum pixels are found with the survey's own labels, so that these count, too.
     """
     continuum = survey.continuum
     with open_survey(config, survey) as spectra:
@@ -305,12 +306,14 @@ def _plan(config, survey, training, labels):
             found = _listed_pixels(continuum.pixels, len(spectra.wavelength))
             listed = np.flatnonzero(found).tolist()
     ids = list(map(str, training[f"id_{survey.name}"]))
+    own = labels_of(training, config.labels.names, survey.name)
     return digest(
         PLAN_VERSION,
         packed,
         ids,
         config.labels.names,
         labels.tobytes().hex(),
+        own.tobytes().hex(),
         {name: mask.tobytes().hex() for name, mask in masks.items()},
         asdict(config.model),
         (continuum.order, continuum.passes, listed, survey.error_floor),

@@ -427,4 +427,4 @@ def _add_running(parser):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

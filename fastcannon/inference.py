@@ -228,7 +228,8 @@ class Inferrer:
             if outside.any():
                 rows = np.flatnonzero(outside)
                 if self.method == "streaming":
-                    # of all: products of fewer rows may round in another way
+                    # Of all of the block, which costs up to a block's products for
+                    # one star: products of fewer rows may round in another way.
                     coefficients = self._coefficients(w, wr, constant)
                 inside_x[rows], found.inside_chi2[rows] = self._confine(
                     coefficients[rows], inside_x[rows]

@@ -185,7 +185,7 @@ def rank_minima(found_x, found_value, n_found, x_out, other_x_out):
     x_out : ndarray, (K,)
         The lowest; NaN where there is none.
     other_x_out : ndarray, (K,)
-        The second lowest, where there is one.
+        The second lowest; NaN where there is none.
 
     Returns
     -------

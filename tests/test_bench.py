@@ -144,11 +144,13 @@ def test_every_processor_has_a_baseline_of_its_own(command, compare, capsys):
 
 
 def test_a_baseline_of_other_cases_is_refused(command, compare):
-    for text in (None, "{", '{"ratios": {}}'):
+    for text in (None, "{", '{"ratios": {}}', "{}"):
         if text is not None:
             compare.BASELINE.write_text(text)
         with pytest.raises(SystemExit, match="is no baseline"):
             command()
+    with pytest.raises(SystemExit, match="is no baseline"):
+        command("--update")
     compare.BASELINE.unlink()
     compare.write_baseline(compare.BASELINE, "fast", [{"gate.clean_rows": 1.0}])
     with pytest.raises(
@@ -233,6 +235,9 @@ def test_instructions_are_read_from_the_second_file_of_a_kernel(tmp_path, monkey
     assert found == {name: 200.0 * (int(name) + 1) for name in names}
     with pytest.raises(SystemExit, match="24 files of counts for 11 kernels"):
         instructions.totals(tmp_path / "counts", names[1:])
+    (tmp_path / "counts.4").write_text("totals: 0\n")
+    with pytest.raises(SystemExit, match="no instruction of 1 was counted"):
+        instructions.totals(tmp_path / "counts", names)
 
 
 def test_more_instructions_are_told(monkeypatch, capsys):
@@ -260,19 +265,67 @@ def test_the_page_shows_the_first_hour():
     assert page.picture("hour").stat().st_size
 
 
-def test_steps_of_the_first_hour(monkeypatch, tmp_path):
+def test_results_of_the_first_hour_are_of_one_machine_and_on_the_page_at_once(
+    monkeypatch, tmp_path
+):
+    hour = importlib.import_module("bench.first_hour")
+    parts = {}
+    monkeypatch.setattr(hour, "RESULTS", tmp_path / "hour.json")
+    monkeypatch.setattr(hour, "put_part", parts.__setitem__)
+    monkeypatch.setattr(hour, "save", lambda figure, name: None)
+    row = {"minutes": 2.0, "exit": 0, "said": "all"}
+    hour.RESULTS.write_text(json.dumps({"machine": "other", "steps": {"demo": row}}))
+    hour.keep("clone", row)
+    assert list(hour.read_results()["steps"]) == ["clone"]
+    hour.keep("demo", row | {"exit": 1})
+    assert list(hour.read_results()["steps"]) == ["clone", "demo"]
+    assert "**exit code 1** all" in parts["hour"]
+
+
+@pytest.mark.parametrize(
+    "arguments, steps",
+    [
+        (["docs"], ["clone", "docs"]),
+        (["--python", "python9"], None),
+        ([], None),
+        (["clone"], "unknown step clone"),
+        (["python"], "needs --python"),
+    ],
+)
+def test_which_steps_of_the_first_hour_are_done(monkeypatch, capsys, arguments, steps):
+    hour = importlib.import_module("bench.first_hour")
+    done = []
+    monkeypatch.setattr(hour, "keep", lambda step, row: done.append(step))
+    monkeypatch.setattr(hour.Bare, "do", lambda *_: {"exit": 0})
+    monkeypatch.setattr(sys, "argv", ["first_hour", *arguments])
+    if isinstance(steps, str):
+        with pytest.raises(SystemExit):
+            hour.main()
+        assert steps in capsys.readouterr().err
+        return
+    assert hour.main() == 0
+    assert done == (steps or [s for s in hour.STEPS if arguments or s != "python"])
+    done.clear()
+    monkeypatch.setattr(hour.Bare, "do", lambda *_: {"exit": 128})
+    assert hour.main() == 1 and done == ["clone"]  # and nothing in a clone that is not
+
+
+def test_steps_of_the_first_hour(monkeypatch, tmp_path, capsys):
     hour = importlib.import_module("bench.first_hour")
     monkeypatch.setenv("VIRTUAL_ENV", "other")
+    monkeypatch.setenv("MAKEFLAGS", "PYTHON=other")
     bare = hour.Bare(tmp_path)
     asked = (
         "import os; print('HOME', os.listdir(os.environ['HOME']),"
-        " os.environ.get('VIRTUAL_ENV'), '\\n== 3 passed, 1 skipped in 7.5s ==');"
+        " os.environ.get('VIRTUAL_ENV'), os.environ.get('MAKEFLAGS'),"
+        " '\\n== 3 passed, 1 skipped in 7.5s ==');"
         " raise SystemExit(2)"
     )
     monkeypatch.setattr(bare, "_command", lambda *a: [sys.executable, "-c", asked])
     bare.clone.mkdir()
     found = bare.do("test", "python3")
     assert found["exit"] == 2 and found["said"] == "3 passed, 1 skipped"
+    assert "HOME [] None None" in capsys.readouterr().out
     assert hour.last_words("TOTAL    10   0   0   0   97%\n") == (
         "97% of the lines covered"
     )
@@ -280,6 +333,17 @@ def test_steps_of_the_first_hour(monkeypatch, tmp_path):
     one, other = (bar.get_facecolor() for bar in axes.patches)
     assert one != other
     assert axes.get_yticklabels()[1].get_text().startswith("make demo")
+
+
+def test_pages_of_a_processor_that_has_no_baseline():
+    pages = importlib.import_module("bench.pages")
+    known, _ = importlib.import_module("bench.results").read(pages.RESULTS)
+    rows = {"new": next(iter(known.values())), **known}
+    text = pages.headlines(rows, pages.read_sizes())
+    assert text.startswith("| what | new | ") and " on new, " in text
+    assert pages.sections(rows, pages.read_sizes()).startswith(
+        "## Right answers\n\n| w"
+    )
 
 
 def test_the_pages_say_what_was_measured():

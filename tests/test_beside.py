@@ -430,6 +430,14 @@ def test_a_translator_of_other_labels_is_a_note(book, beside, tmp_path):
     assert f"translators/{WAYS[0]}.fits cannot be read" in book.run.missing[0]
 
 
+def test_importance_is_of_the_inputs_that_the_translator_has(book, beside):
+    """Fewer than the run has labels, and in another order."""
+    whole = Translator.read(beside.folder / "translators" / f"{WAYS[0]}.fits")
+    some = SimpleNamespace(importance=lambda *given: whole.importance(*given)[[2, 0]])
+    shares = section._importance(book.run, ("apogee", "galah"), some)
+    assert shares["input"].tolist() == [f"{NAMES[k]}_apogee" for k in (2, 0)]
+
+
 def test_a_run_without_translators_has_no_such_section(book, done):
     book.run = RunData.read(done.folder)
     assert section.translator_section(book) == []

@@ -119,7 +119,7 @@ def stopped_halfway(bench, command, folder, what):
     moment, stopped = 0.8 * command.seconds, False
     while not stopped:
         moment *= 0.7
-        out = folder / f"after-{moment:.1f}-s"
+        out = folder / f"after-{moment:.3f}-s"
         stopped, wrong = bench.kills.stop(command.prepare(out), moment, what)
         assert wrong == []
     return out

@@ -14,10 +14,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from pyarrow import parquet
 from small_run import PART, contents, copied, go, load, small_parts, write
 
-from fastcannon import CannonModel, scheduler
+from fastcannon import CannonModel, cases, scheduler
 from fastcannon.catalogue_files import check_manifest
 from fastcannon.cli import main
 from fastcannon.errors import InputError
@@ -280,6 +281,19 @@ def test_models_of_other_settings_are_not_kept(done, tmp_path, old, new):
     (tmp_path / "run" / "run.json").unlink()
     with pytest.raises(InputError, match=r"was made from other spectra, labels, sett"):
         go(path)
+
+
+def test_a_model_is_made_from_the_labels_of_both_surveys(done, tmp_path):
+    """Continuum pixels are found with the survey's own, whatever it is trained on."""
+    config = load(copied(done, tmp_path))
+    apogee, galah = config.surveys.values()
+    training = Table.read(tmp_path / "run" / "training.fits")
+    scale = cases.labels_of(training, config.labels.names, galah.name)
+    model = tmp_path / "run" / "models" / "apogee-on-galah.fits"
+    plan = cases._plan(config, apogee, training, scale)
+    assert plan == fits.getheader(model)[PLAN]
+    training["teff_apogee"][0] += 1
+    assert plan != cases._plan(config, apogee, training, scale)
 
 
 def test_two_runs_in_one_folder(done, tmp_path):

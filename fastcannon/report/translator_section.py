@@ -4,6 +4,7 @@ import numpy as np
 
 from .. import labels
 from ..arrays import label_array
+from ..catalogue import catalogue_name
 from ..comparison import AGAINST, held_out_labels, own_label
 from ..errors import FastcannonError
 from ..figures.comparison import comparison_figure
@@ -119,7 +120,8 @@ def _importance(run, way, translator):
         return None
     table = training_columns(*way, run.names, run.training)
     shares = translator.importance(table, *_EXPLAINED)
-    shares["input"] = [f"{label}_{way[0]}" for label in run.names]
+    words = {catalogue_name(label): f"{label}_{way[0]}" for label in run.names}
+    shares["input"] = [words.get(name, name) for name in shares["input"]]
     return shares
 
 
