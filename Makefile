@@ -15,7 +15,7 @@
 # make bench-galaxy    a run on 20,000 + 20,000 simulated stars against its truth;
 #                      half an hour, 30 GB
 # make reliability     kills, full disks, flipped bits, two processes at once: writes
-#                      docs/reliability.md and its pictures; an hour
+#                      docs/reliability.md and its pictures; half an hour
 # make trust   kernels, pulls, other packages: its part of that page
 # make first-hour   a new clone and what is done there: its part of that page
 # make fuzz    every reader given damaged files, guided by coverage (atheris, Linux);
